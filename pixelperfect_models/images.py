@@ -1,0 +1,163 @@
+"""Reading and writing image files: the one module that touches them.
+
+Accepted on reading: 8- and 16-bit RGB, grey (repeated to three channels), palette, alpha (refused when any pixel
+is not opaque, since what lies behind it is unknown), CMYK (converted). EXIF orientation is applied.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pixelperfect_models.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".jp2", ".avif")
+"""File name endings that a folder of pictures is searched for."""
+
+MIN_SIDE = 16
+"""The smallest side the judges take, pixels."""
+
+
+class ImageFileError(UserError):
+    """A picture file is missing, broken or of a kind that cannot be judged."""
+
+
+def read_image(path: str | Path) -> torch.Tensor:
+    """Read a picture as a (1, 3, H, W) float32 tensor, sRGB-encoded, values in [0, 1].
+
+    16-bit files keep their precision. Grey and palette pictures become RGB; CMYK is converted.
+
+    Raises:
+        ImageFileError: missing, truncated, not an image, smaller than 16 x 16, or partly transparent.
+    """
+    return to_tensor(read_array(path))
+
+
+def read_array(path: str | Path) -> np.ndarray:
+    """Read a picture as an (H, W, 3) float32 array in [0, 1]. Raises like :func:`read_image`."""
+    path = Path(path)
+    if not path.exists():
+        raise ImageFileError(f"{path}: no such file")
+    if path.is_dir():
+        raise ImageFileError(f"{path}: a folder, expected a picture file ({', '.join(SUFFIXES)})")
+    try:
+        with Image.open(path) as picture:
+            deep = picture.mode.startswith(("I", "F")) or (
+                picture.format in ("PNG", "TIFF") and _is_16_bit(path, picture)
+            )
+            array = _read_deep(path) if deep else _read_8_bit(path, picture)
+    except ImageFileError:
+        raise
+    except UnidentifiedImageError:
+        raise ImageFileError(f"{path}: not a picture file that can be read ({', '.join(SUFFIXES)})") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageFileError(f"{path}: the picture is broken or truncated ({error})") from None
+    height, width = array.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise ImageFileError(f"{path}: {width} x {height} pixels, expected at least {MIN_SIDE} x {MIN_SIDE}")
+    return array
+
+
+def _is_16_bit(path: Path, picture: Image.Image) -> bool:
+    # Pillow opens 16-bit RGB PNG and TIFF as 8-bit RGB; the headers tell what the file really holds.
+    if picture.format == "PNG":
+        with path.open("rb") as stream:
+            return stream.read(25)[24:25] == b"\x10"
+    bits = getattr(picture, "tag_v2", {}).get(258, 8)
+    return max(bits) > 8 if isinstance(bits, tuple) else int(bits) > 8
+
+
+def _read_deep(path: Path) -> np.ndarray:
+    data = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if data is None:
+        raise ImageFileError(f"{path}: the picture is broken or truncated")
+    if data.dtype == np.uint16:
+        array = data.astype(np.float32) / 65535.0
+    elif data.dtype == np.uint8:
+        array = data.astype(np.float32) / 255.0
+    elif data.dtype in (np.float32, np.float64):
+        array = data.astype(np.float32)
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+            raise ImageFileError(f"{path}: float pixels outside [0, 1]; expected sRGB-encoded values in [0, 1]")
+    else:
+        raise ImageFileError(f"{path}: pixels of type {data.dtype}, expected 8-bit, 16-bit or float in [0, 1]")
+    if array.ndim == 2:
+        return np.repeat(array[:, :, None], 3, axis=2)
+    if array.shape[2] == 4:
+        _refuse_transparent(path, array[:, :, 3])
+    return np.ascontiguousarray(array[:, :, 2::-1])
+
+
+def _read_8_bit(path: Path, picture: Image.Image) -> np.ndarray:
+    picture.load()
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        rgba = picture.convert("RGBA")
+        _refuse_transparent(path, np.asarray(rgba.getchannel("A"), dtype=np.float32) / 255.0)
+        picture = rgba
+    return np.asarray(picture.convert("RGB"), dtype=np.float32) / 255.0
+
+
+def _refuse_transparent(path: Path, alpha: np.ndarray) -> None:
+    if alpha.min() < 1.0:
+        raise ImageFileError(
+            f"{path}: the picture is partly transparent; flatten it on a background first (its colours there are "
+            "undefined)"
+        )
+
+
+def read_mask(path: str | Path) -> torch.Tensor:
+    """Read a mask file as a (1, 1, H, W) float32 tensor in [0, 1]; white is inside. Raises ImageFileError."""
+    return read_image(path).mean(dim=1, keepdim=True)
+
+
+def write_image(path: str | Path, image: torch.Tensor | np.ndarray) -> Path:
+    """Write a (1, 3, H, W), (3, H, W) tensor or (H, W, 3) array in [0, 1] as 8-bit, by the file name's ending.
+
+    JPEG and WebP are written at quality 95. Raises UserError when the folder cannot be written.
+    """
+    path = Path(path)
+    array = to_array(image) if isinstance(image, torch.Tensor) else image
+    pixels = np.round(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path, quality=95) if path.suffix.lower() in (
+            ".jpg",
+            ".jpeg",
+            ".webp",
+            ".avif",
+        ) else Image.fromarray(pixels).save(path)
+    except PermissionError:
+        raise UserError(f"{path}: cannot be written (permission denied); choose another folder") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be written ({error})") from None
+    return path
+
+
+def to_tensor(array: np.ndarray) -> torch.Tensor:
+    """(H, W, 3) float array to a (1, 3, H, W) float32 tensor."""
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1), dtype=np.float32)).unsqueeze(0)
+
+
+def to_array(image: torch.Tensor) -> np.ndarray:
+    """(1, 3, H, W) or (3, H, W) tensor to an (H, W, 3) float32 array."""
+    if image.ndim == 4:
+        if image.shape[0] != 1:
+            raise ValueError(f"one picture expected, got a batch of {image.shape[0]}")
+        image = image[0]
+    return np.ascontiguousarray(image.detach().to("cpu", torch.float32).numpy().transpose(1, 2, 0))
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """All picture files below ``folder``, sorted. Raises UserError when there is none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of pictures")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not found:
+        raise UserError(f"{folder}: no picture in this folder ({', '.join(SUFFIXES)})")
+    return found

@@ -1,0 +1,52 @@
+"""The judges as a loss for training loops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from pixelperfect_models.judge import PixelPerfect
+from pixelperfect_models.map_statistics import Penalty, penalty_terms
+
+
+class PerceptualLoss(nn.Module):
+    """``-score_weight * S(output, target) + sum of penalties``, averaged over the batch; lower is better.
+
+    S is unbounded above: an output can be judged better than its target (sharper, cleaner), so in training put a
+    fidelity term (L1) beside this loss.
+
+    Args:
+        penalties: ``{channel: weight}`` (mean over the picture, no tolerance) or a sequence of :class:`Penalty`
+            without mask files.
+        score_weight: weight of the relational score, >= 0.
+        judge: the judge to use; the shipped one by default. Its weights receive no gradient.
+
+    Shapes: output and target (N, 3, H, W) in [0, 1] -> a 0-dim tensor.
+    """
+
+    def __init__(
+        self,
+        penalties: Mapping[str, float] | Sequence[Penalty] = (),
+        score_weight: float = 1.0,
+        judge: PixelPerfect | None = None,
+    ) -> None:
+        super().__init__()
+        self.penalties = (
+            [Penalty(name, weight) for name, weight in penalties.items()]
+            if isinstance(penalties, Mapping)
+            else list(penalties)
+        )
+        self.score_weight = score_weight
+        self.judge = judge if judge is not None else PixelPerfect.from_pretrained()
+
+    def forward(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        reference = self.judge.prepare(target)
+        maps, score = self.judge.judge(output, reference)
+        loss = -self.score_weight * score
+        for penalty, term in zip(
+            self.penalties, penalty_terms(maps, target, self.penalties, channels=self.judge.types), strict=True
+        ):
+            loss = loss + penalty.weight * term
+        return loss.mean()

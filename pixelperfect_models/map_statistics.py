@@ -1,0 +1,190 @@
+"""From a distortion map to a number: regions, statistics and penalties, all differentiable.
+
+Maps hold values in [0, 1] with 0.5 neutral. The *excess* ``2 * map - 1`` is in intensity units: positive where
+the test picture has more of the distortion than the reference. Penalties see its positive part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as nnf
+
+from pixelperfect_models.channels import CHANNELS
+from pixelperfect_models.errors import UserError, suggest
+
+STATISTICS: tuple[str, ...] = ("mean", "p95", "max")
+REGIONS: tuple[str, ...] = ("all", "shadows", "highlights", "edges", "flat")
+
+# ITU-R BT.709 luma weights, as for sRGB primaries.
+_LUMA = (0.2126, 0.7152, 0.0722)
+# Region borders on sRGB-encoded luma and on the Sobel magnitude (luma units a pixel). 0.25 encoded is about 5 % of
+# linear white, where sensor noise dominates; an edge of 0.04 a pixel is a step of 10 of 255.
+_SHADOW_BELOW, _HIGHLIGHT_ABOVE, _EDGE_ABOVE = 0.25, 0.75, 0.04
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """How much one distortion type is minded.
+
+    Attributes:
+        type: a map channel (:data:`pixelperfect_models.channels.CHANNELS`).
+        weight: objective units lost per unit of intensity above the tolerance, >= 0.
+        above: tolerance, in intensity units [0, 1]; nothing is lost below it.
+        statistic: ``mean``, ``p95`` or ``max`` of the positive excess over the region.
+        region: ``all``, ``shadows``, ``highlights``, ``edges``, ``flat`` (found in the reference), or ``mask``.
+        mask: path of the mask file when ``region`` is ``mask``; white is inside.
+
+    Raises:
+        UserError: an unknown name or a value out of range.
+    """
+
+    type: str
+    weight: float = 1.0
+    above: float = 0.0
+    statistic: str = "mean"
+    region: str = "all"
+    mask: Path | None = None
+
+    def __post_init__(self) -> None:
+        for key, value, known in (
+            ("type", self.type, CHANNELS),
+            ("statistic", self.statistic, STATISTICS),
+            ("region", self.region, (*REGIONS, "mask")),
+        ):
+            if value not in known:
+                raise UserError(
+                    f"penalty {key}: '{value}' is unknown, expected one of {', '.join(known)}{suggest(value, known)}"
+                )
+        if not self.weight >= 0:
+            raise UserError(f"penalty weight of {self.type}: {self.weight} is negative, expected >= 0")
+        if not 0 <= self.above <= 1:
+            raise UserError(f"penalty tolerance 'above' of {self.type}: {self.above}, expected 0 to 1")
+        if (self.region == "mask") != (self.mask is not None):
+            raise UserError(f"penalty region of {self.type}: a mask file goes with region 'mask' and only with it")
+
+    @property
+    def label(self) -> str:
+        """``type/statistic/region``: the name of this penalty in records and tables."""
+        return f"{self.type}/{self.statistic}/{self.mask.name if self.mask else self.region}"
+
+
+def excess(maps: torch.Tensor) -> torch.Tensor:
+    """How much more of each distortion the test has, (N, K, H, W) in [0, 1]: the positive part of ``2 F - 1``."""
+    return (2.0 * maps - 1.0).clamp(min=0.0)
+
+
+def luma(image: torch.Tensor) -> torch.Tensor:
+    """BT.709 luma of an sRGB-encoded picture, (N, 3, H, W) to (N, 1, H, W)."""
+    weights = torch.tensor(_LUMA, dtype=image.dtype, device=image.device)
+    return torch.einsum("nchw,c->nhw", image, weights).unsqueeze(1)
+
+
+def region_weight(ref: torch.Tensor, region: str, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """The pixels a statistic runs over, from the reference (N, 3, H, W): (N, 1, H, W) of 0 and 1.
+
+    ``edges`` are pixels within two pixels of a Sobel magnitude above 0.04; ``flat`` is everything else. ``mask``
+    needs the mask tensor (1, 1, H, W), white inside; its size must agree.
+
+    Raises:
+        UserError: the mask's size differs from the picture's, or the region's name is unknown.
+    """
+    if region == "all":
+        return torch.ones_like(ref[:, :1])
+    if region == "mask":
+        if mask is None or mask.shape[-2:] != ref.shape[-2:]:
+            found = None if mask is None else tuple(mask.shape[-2:])
+            raise UserError(f"penalty mask: size {found}, expected the picture's {tuple(ref.shape[-2:])}")
+        return (mask > 0.5).to(ref).expand(ref.shape[0], -1, -1, -1)
+    grey = luma(ref.detach())
+    if region == "shadows":
+        return (grey < _SHADOW_BELOW).to(ref)
+    if region == "highlights":
+        return (grey > _HIGHLIGHT_ABOVE).to(ref)
+    if region in ("edges", "flat"):
+        edge = nnf.max_pool2d((_sobel(grey) > _EDGE_ABOVE).to(ref), 5, stride=1, padding=2)
+        return edge if region == "edges" else 1.0 - edge
+    raise UserError(f"penalty region: '{region}' is unknown{suggest(region, REGIONS)}")
+
+
+def _sobel(grey: torch.Tensor) -> torch.Tensor:
+    kernel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], dtype=grey.dtype, device=grey.device) / 8
+    padded = nnf.pad(grey, (1, 1, 1, 1), mode="replicate")
+    return nnf.conv2d(padded, torch.stack([kernel, kernel.T]).unsqueeze(1)).square().sum(1, keepdim=True).sqrt()
+
+
+def statistic(values: torch.Tensor, weight: torch.Tensor, name: str) -> torch.Tensor:
+    """One number a picture from (N, C, H, W) ``values`` over the pixels where ``weight`` (N, 1, H, W) is 1: (N, C).
+
+    ``p95`` is the mean of the five per cent largest values, which, unlike the bare quantile, has a gradient on more
+    than one pixel. A region with no pixel gives 0. Differentiable in ``values``.
+    """
+    if name not in STATISTICS:
+        raise UserError(f"statistic: '{name}' is unknown, expected one of {', '.join(STATISTICS)}")
+    inside = weight.expand_as(values)
+    if name == "mean":
+        return (values * inside).sum((2, 3)) / inside.sum((2, 3)).clamp(min=1.0)
+    if name == "max":
+        lowest = torch.where(inside > 0, values, torch.zeros_like(values) - 1.0).flatten(2).amax(2)
+        return torch.where(inside.flatten(2).amax(2) > 0, lowest, torch.zeros_like(lowest))
+    rows = []
+    for picture, mask in zip(values, weight, strict=True):
+        chosen = picture[:, mask[0] > 0]
+        count = chosen.shape[1]
+        if count == 0:
+            rows.append(picture.new_zeros(picture.shape[0]))
+            continue
+        rows.append(chosen.topk(max(1, round(0.05 * count)), dim=1).values.mean(1))
+    return torch.stack(rows)
+
+
+def penalty_terms(
+    maps: torch.Tensor,
+    ref: torch.Tensor,
+    penalties: Sequence[Penalty],
+    masks: dict[Path, torch.Tensor] | None = None,
+    channels: Sequence[str] = CHANNELS,
+) -> list[torch.Tensor]:
+    """What each penalty costs, before its weight: for each, (N,) of ``max(0, statistic(excess) - above)``.
+
+    Args:
+        maps: (N, K, H, W) in [0, 1].
+        ref: (N or 1, 3, H, W), the reference the regions are found in.
+        penalties: the terms, answered in this order.
+        masks: mask tensors (1, 1, H, W) by path, for the penalties that name one.
+        channels: the names of the K maps.
+    """
+    terms: list[torch.Tensor] = []
+    over = excess(maps)
+    regions: dict[tuple[str, Path | None], torch.Tensor] = {}
+    for penalty in penalties:
+        key = (penalty.region, penalty.mask)
+        if key not in regions:
+            mask = (masks or {}).get(penalty.mask) if penalty.mask else None
+            regions[key] = region_weight(ref, penalty.region, mask).expand(maps.shape[0], -1, -1, -1)
+        index = list(channels).index(penalty.type)
+        value = statistic(over[:, index : index + 1], regions[key], penalty.statistic)[:, 0]
+        terms.append((value - penalty.above).clamp(min=0.0))
+    return terms
+
+
+def map_table(maps: torch.Tensor, channels: Sequence[str] = CHANNELS) -> list[dict[str, dict[str, float]]]:
+    """Signed statistics of every channel for each picture: a list of ``{channel: {mean, p95, max}}``.
+
+    ``mean`` is that of the signed excess (negative: the reference has more); ``p95`` and ``max`` those of its
+    positive part.
+    """
+    signed, over = 2.0 * maps.detach() - 1.0, excess(maps.detach())
+    everywhere = torch.ones_like(maps[:, :1])
+    mean = statistic(signed, everywhere, "mean")
+    p95, highest = statistic(over, everywhere, "p95"), statistic(over, everywhere, "max")
+    return [
+        {
+            name: {"mean": float(mean[n, k]), "p95": float(p95[n, k]), "max": float(highest[n, k])}
+            for k, name in enumerate(channels)
+        }
+        for n in range(maps.shape[0])
+    ]

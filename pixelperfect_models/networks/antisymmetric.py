@@ -1,0 +1,58 @@
+"""Building blocks that are anti-symmetric in (test, ref) by construction.
+
+Two feature streams run through a decoder. The *odd* stream changes its sign when test and reference swap; the
+*even* stream does not change. The rules that keep this exact, also in floating point (rounding to nearest is
+symmetric in sign, addition commutes):
+
+- odd = f(test) - f(ref); even = [f(test) + f(ref), |f(test) - f(ref)|];
+- an odd stream passes only convolutions without bias, and products with even streams;
+- an even stream may pass anything, and may read the odd stream through its absolute value.
+
+Equal pictures make the odd stream exactly zero, so a network that ends in a sigmoid of it answers exactly 0.5, and
+one that ends linearly exactly 0.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as nnf
+from torch import nn
+
+
+class OddEvenMerge(nn.Module):
+    """Features of test and reference, (N, C, H, W) each, to an odd and an even stream of ``width`` channels."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.odd = nn.Conv2d(channels, width, 1, bias=False)
+        self.even = nn.Conv2d(2 * channels, width, 1)
+
+    def forward(self, test: torch.Tensor, ref: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        difference = test - ref
+        return self.odd(difference), self.even(torch.cat([test + ref, difference.abs()], dim=1))
+
+
+class OddEvenBlock(nn.Module):
+    """One residual step: the even stream reads |odd| and its neighbourhood; the odd stream is filtered and gated.
+
+    Shapes: (N, width, H, W) in and out for both streams.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.context = nn.Conv2d(width, width, 3, padding=1)
+        self.amplitude = nn.Conv2d(width, width, 1, bias=False)
+        self.gate = nn.Conv2d(width, width, 1)
+        self.filter = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.mix = nn.Conv2d(width, width, 1, bias=False)
+
+    def forward(self, odd: torch.Tensor, even: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        even = even + nnf.relu(self.context(even) + self.amplitude(odd.abs()))
+        # 2 * sigmoid starts near 1, so the odd stream is neither damped nor blown up before training.
+        gate = 2.0 * torch.sigmoid(self.gate(even))
+        return odd + self.mix(self.filter(odd) * gate), even
+
+
+def resize(stream: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Bilinear resize of (N, C, h, w) to ``size`` (H, W): linear, so it keeps a stream odd or even."""
+    return nnf.interpolate(stream, size=size, mode="bilinear", align_corners=False)

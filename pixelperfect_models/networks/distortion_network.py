@@ -1,0 +1,60 @@
+"""F(test, ref): one map a distortion channel, anti-symmetric by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as nnf
+from torch import nn
+
+from pixelperfect_models.channels import CHANNELS
+from pixelperfect_models.networks.antisymmetric import resize
+from pixelperfect_models.networks.decoders import Decoded, MaskAttentionDecoder, PyramidDecoder
+from pixelperfect_models.networks.encoders import CompactEncoder, TimmEncoder
+
+
+class DistortionNetwork(nn.Module):
+    """Siamese encoder and odd/even decoder.
+
+    Args:
+        encoder: gives features at strides 2, 4, 8, ...
+        decoder: gives logits at stride 4.
+        channels: names of the K maps.
+    """
+
+    def __init__(
+        self,
+        encoder: CompactEncoder | TimmEncoder,
+        decoder: PyramidDecoder | MaskAttentionDecoder,
+        channels: Sequence[str] = CHANNELS,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.channels = tuple(channels)
+
+    def encode(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Features of (N, 3, H, W) in [0, 1], any H, W >= 16; borders are replicated up to the encoder's stride."""
+        stride = self.encoder.stride
+        bottom, right = -image.shape[-2] % stride, -image.shape[-1] % stride
+        if bottom or right:
+            image = nnf.pad(image, (0, right, 0, bottom), mode="replicate")
+        return self.encoder(image.contiguous(memory_format=torch.channels_last))
+
+    def decode(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> Decoded:
+        """Logits and streams at stride 4 of the padded pictures; a reference batch of one serves every test."""
+        count = test[0].shape[0]
+        if ref[0].shape[0] != count:
+            ref = [feature.expand(count, -1, -1, -1) for feature in ref]
+        return self.decoder(test, ref)
+
+    def to_maps(self, logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Logits at stride 4 to maps (N, K, H, W) in [0, 1] for pictures of ``size`` (H, W)."""
+        full = resize(logits.float(), (4 * logits.shape[-2], 4 * logits.shape[-1]))
+        return torch.sigmoid(full[..., : size[0], : size[1]])
+
+    def forward(self, test: torch.Tensor, ref: torch.Tensor) -> torch.Tensor:
+        """Maps (N, K, H, W) of two batches (N, 3, H, W) in [0, 1]."""
+        decoded = self.decode(self.encode(test), self.encode(ref))
+        return self.to_maps(decoded.logits, (test.shape[-2], test.shape[-1]))

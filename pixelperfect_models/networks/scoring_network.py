@@ -1,0 +1,78 @@
+"""S(test, ref): one relational score, anti-symmetric by construction, built on F's maps and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as nnf
+from torch import nn
+
+from pixelperfect_models.networks.antisymmetric import OddEvenBlock
+from pixelperfect_models.networks.decoders import Decoded
+
+# Keeps the root's gradient finite at zero; it cancels in the difference of the two parts.
+_EPSILON = 1e-6
+
+
+class Scored(NamedTuple):
+    score: torch.Tensor
+    """(N,), positive where test looks better than ref."""
+    embedding: torch.Tensor
+    """(N, E), odd; what the contrastive loss sees."""
+
+
+class ScoringNetwork(nn.Module):
+    """Odd/even blocks at several scales over F's streams, pooled by three norms, then an odd two-layer head.
+
+    Args:
+        types: K, channels of F's logits.
+        stream: channels of F's odd and even streams.
+        width: channels of this network's streams.
+        scales: number of scales, stride 4 first, each half of the one before.
+        embedding: E, size of the odd embedding.
+        powers: the norms of the pooling. 1 weighs every pixel alike, higher ones the worst places.
+    """
+
+    def __init__(
+        self,
+        types: int,
+        stream: int,
+        width: int = 32,
+        scales: int = 3,
+        embedding: int = 64,
+        powers: Sequence[int] = (1, 2, 4),
+    ) -> None:
+        super().__init__()
+        self.powers = tuple(powers)
+        self.odd = nn.Conv2d(stream + types, width, 1, bias=False)
+        self.even = nn.Conv2d(stream + types, width, 1)
+        self.blocks = nn.ModuleList(OddEvenBlock(width) for _ in range(scales))
+        pooled = scales * width * len(self.powers)
+        self.embed = nn.Linear(pooled, embedding, bias=False)
+        self.direct = nn.Linear(pooled, 1, bias=False)
+        self.head = nn.Linear(embedding, 1, bias=False)
+
+    def forward(self, decoded: Decoded) -> Scored:
+        """``decoded`` as :meth:`DistortionNetwork.decode` gives it."""
+        odd = self.odd(torch.cat([decoded.odd, decoded.logits], dim=1))
+        even = self.even(torch.cat([decoded.even, decoded.logits.abs()], dim=1))
+        pooled = []
+        for index, block in enumerate(self.blocks):
+            if index:
+                odd, even = (nnf.avg_pool2d(x, 2, ceil_mode=True) for x in (odd, even))
+            odd, even = block(odd, even)
+            pooled.extend(_signed_norm(odd.float(), power) for power in self.powers)
+        vector = torch.cat(pooled, dim=1)
+        embedding = torch.tanh(self.embed(vector))
+        score = self.head(embedding) + self.direct(vector)
+        return Scored(score[:, 0], embedding)
+
+
+def _signed_norm(odd: torch.Tensor, power: int) -> torch.Tensor:
+    """Norm of the positive part minus norm of the negative part over space, (N, C, H, W) to (N, C): odd."""
+    if power == 1:
+        return odd.mean((2, 3))
+    positive, negative = odd.clamp(min=0).pow(power).mean((2, 3)), (-odd).clamp(min=0).pow(power).mean((2, 3))
+    return (positive + _EPSILON).pow(1 / power) - (negative + _EPSILON).pow(1 / power)

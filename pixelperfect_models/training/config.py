@@ -1,0 +1,114 @@
+"""The configuration file of a training: both networks, and how each is trained."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from pixelperfect_models.errors import UserError, suggest
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkConfig(_Section):
+    """Arguments of the builders in :mod:`pixelperfect_models.networks.build`."""
+
+    encoder: dict[str, Any]
+    decoder: dict[str, Any]
+    score: dict[str, Any] = {}
+
+
+class Schedule(_Section):
+    """What both trainings share."""
+
+    crop: int = Field(ge=32, description="side of the square crops, pixels")
+    batch: PositiveInt = Field(description="pairs (distortion) or sets (score) a step, on each device")
+    steps: PositiveInt
+    workers: int = Field(default=0, ge=0, description="processes that prepare batches")
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup: int = Field(default=0, ge=0, description="steps of linear warm-up before the cosine decay")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    ema: float = Field(default=0.998, ge=0, lt=1, description="decay of the averaged weights that are shipped")
+
+
+class DistortionTraining(Schedule):
+    validation_pairs: PositiveInt = 64
+    w_high: PositiveFloat = 10.0
+    beta: float = Field(default=0.05, ge=0, lt=0.5)
+    p_swap: float = Field(default=0.25, ge=0, le=1)
+    types: tuple[str, ...] | None = Field(default=None, description="distortion types to train on; all by default")
+
+
+class ScoreTraining(Schedule):
+    levels: PositiveInt = 3
+    types_per_set: PositiveInt = 2
+    sets: PositiveInt = 500
+    validation_sets: PositiveInt = 30
+    delta: PositiveFloat = 1.0
+    lambda_rank: float = Field(default=1.0, ge=0)
+    tau: PositiveFloat = 0.07
+    lambda_con: float = Field(default=0.5, ge=0)
+
+
+class TrainingConfig(_Section):
+    name: str
+    seed: int = 0
+    photos: tuple[str, ...] = Field(min_length=1)
+    network: NetworkConfig
+    distortion: DistortionTraining
+    score: ScoreTraining
+
+
+def shipped_configs() -> dict[str, Path]:
+    """The configurations inside the package, by name."""
+    folder = Path(str(resources.files("pixelperfect_models").joinpath("configs")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_config(name_or_path: str | Path) -> TrainingConfig:
+    """Read a configuration: a shipped one by name (``compact``, ``swinv2``) or a YAML file.
+
+    Raises:
+        UserError: no such configuration, not YAML, or a key that is unknown, missing or out of range.
+    """
+    shipped = shipped_configs()
+    path = shipped.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        raise UserError(
+            f"{name_or_path}: neither a file nor a shipped configuration ({', '.join(shipped)})"
+            f"{suggest(str(name_or_path), shipped)}"
+        )
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return TrainingConfig.model_validate(data)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            key = ".".join(str(part) for part in problem["loc"]) or "the file"
+            lines.append(f"{path}: {key}: {problem['msg']}")
+        raise UserError("\n".join(lines)) from None
+
+
+def photo_folders(config: TrainingConfig) -> list[Path]:
+    """The configuration's photo folders with ``${VARIABLE}`` filled in. Raises UserError when one is not set."""
+    folders = []
+    for entry in config.photos:
+        for variable in re.findall(r"\$\{(\w+)\}", entry):
+            if variable not in os.environ:
+                raise UserError(
+                    f"photos: {entry}: the environment variable {variable} is not set; set it, or name your folders "
+                    "with --photos"
+                )
+        folders.append(Path(os.path.expandvars(entry)))
+    return folders

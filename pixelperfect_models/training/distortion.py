@@ -1,0 +1,144 @@
+"""Training of F: pairs from the distortion engine, weighted map loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from torch import nn
+from torch.utils.data import Dataset
+
+from pixelperfect_models.distortions.engine import DistortionEngine
+from pixelperfect_models.judge import DISTORTION_WEIGHTS, save_network
+from pixelperfect_models.networks import DistortionNetwork, build_distortion_network
+from pixelperfect_models.training.config import DistortionTraining, load_config, photo_folders
+from pixelperfect_models.training.loop import fit, make_fabric
+from pixelperfect_models.training.losses import map_loss
+from pixelperfect_models.training.model_card import write_model_card
+from pixelperfect_models.training.photos import PhotoPool
+
+
+class PairDataset(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
+    """``[i]`` -> (test (3, S, S), ref (3, S, S), target (K, S, S)), a function of ``seed`` and ``i`` alone."""
+
+    def __init__(
+        self, photos: PhotoPool, engine: DistortionEngine, crop: int, seed: int, count: int, validation: bool = False
+    ) -> None:
+        self.photos, self.engine, self.crop, self.seed, self.count = photos, engine, crop, seed, count
+        self.validation = validation
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        # OpenCV's own threads would compete with the training for the cores.
+        cv2.setNumThreads(1)
+        rng = np.random.default_rng([self.seed, int(self.validation), index])
+        photo = self.photos.crop(rng, self.crop, self.validation)
+        test, ref, target = self.engine.pair(photo, rng)
+        return _planes(test), _planes(ref), torch.from_numpy(np.ascontiguousarray(target, dtype=np.float32))
+
+
+def _planes(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))
+
+
+def train_distortion(
+    config: str | Path,
+    out_dir: str | Path,
+    photos: Sequence[str | Path] | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+) -> Path:
+    """Train F and write ``distortion.safetensors`` and its model card ``distortion.json``.
+
+    Args:
+        config: a shipped configuration's name or a YAML file (:mod:`pixelperfect_models.training.config`).
+        out_dir: where checkpoint, weights and card go.
+        photos: folders of pristine photos in place of the configuration's.
+        resume: go on from the checkpoint in ``out_dir``.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        UserError: wrong configuration, no photos, or a checkpoint that does not belong here.
+        KeyboardInterrupt: stopped by a signal; the checkpoint is written.
+    """
+    settings = load_config(config)
+    schedule = settings.distortion
+    out = Path(out_dir)
+    folders = [Path(folder) for folder in photos] if photos else photo_folders(settings)
+    pool = PhotoPool(folders, seed=settings.seed)
+    torch.manual_seed(settings.seed)
+    options = {"encoder": settings.network.encoder, "decoder": settings.network.decoder}
+    network = build_distortion_network(**options)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fabric = make_fabric(schedule.precision)
+    engine = DistortionEngine(types=schedule.types, p_swap=schedule.p_swap)
+    total = schedule.steps * schedule.batch * fabric.world_size
+    dataset = PairDataset(pool, engine, schedule.crop, settings.seed, total)
+
+    def step(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
+        test, ref, target = batch
+        return {"loss": map_loss(model(test, ref), target, schedule.w_high, schedule.beta)}
+
+    trained, means = fit(
+        fabric,
+        network,
+        dataset,
+        step,
+        schedule,
+        out / "distortion",
+        resume=resume,
+        title="distortion network",
+        console=console,
+    )
+    file = out / DISTORTION_WEIGHTS
+    if fabric.is_global_zero:
+        assert isinstance(trained, DistortionNetwork)
+        save_network(trained, file, options, trained.channels)
+        held_out = PairDataset(pool, engine, schedule.crop, settings.seed, schedule.validation_pairs, validation=True)
+        write_model_card(
+            file.with_suffix(".json"),
+            network="distortion",
+            config=settings.model_dump(mode="json"),
+            photos=folders,
+            photo_count=len(pool.photos),
+            steps=schedule.steps,
+            metrics={"train_loss": means.get("loss", float("nan")), **validate(trained, held_out, schedule)},
+        )
+    return file
+
+
+@torch.no_grad()
+def validate(network: DistortionNetwork, pairs: PairDataset, schedule: DistortionTraining) -> dict[str, float]:
+    """Figures on photos held out of training.
+
+    ``validation_loss``: the training loss. ``validation_mae``: mean absolute map error. ``neutral_mae``: that of a
+    network that always answers 0.5. ``channel_accuracy``: share of pairs whose strongest channel (by mean distance
+    from neutral) is the one with the strongest target.
+    """
+    network = network.eval().to("cpu")
+    losses, errors, neutral, hits, counted = [], [], [], 0, 0
+    for index in range(len(pairs)):
+        test, ref, target = (x.unsqueeze(0) for x in pairs[index])
+        maps = network(test, ref)
+        losses.append(float(map_loss(maps, target, schedule.w_high, schedule.beta)))
+        errors.append(float((maps - target).abs().mean()))
+        neutral.append(float((target - 0.5).abs().mean()))
+        strength, answer = ((x - 0.5).abs().mean((0, 2, 3)) for x in (target, maps))
+        if float(strength.max()) > 0.0:
+            hits += int(strength.argmax() == answer.argmax())
+            counted += 1
+    return {
+        "validation_loss": float(np.mean(losses)),
+        "validation_mae": float(np.mean(errors)),
+        "neutral_mae": float(np.mean(neutral)),
+        "channel_accuracy": hits / max(1, counted),
+    }

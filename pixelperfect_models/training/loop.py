@@ -1,0 +1,225 @@
+"""The training loop both networks share: Fabric, averaged weights, checkpoints, progress, stop and resume."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from pixelperfect_models.errors import UserError
+from pixelperfect_models.training.config import Schedule
+
+CHECKPOINT = "checkpoint.pt"
+_CHECKPOINT_SECONDS = 45.0
+_PLAIN_LINE_SECONDS = 15.0
+
+StepFunction = Callable[[nn.Module, Any], dict[str, torch.Tensor]]
+"""From the network and a batch to named losses; the entry ``loss`` is minimised."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Training was stopped by a signal; the checkpoint is written."""
+
+
+def make_fabric(precision: str) -> Fabric:
+    """Fabric for this machine: all GPUs where there are any, else the CPU.
+
+    ``auto`` is bf16-mixed where the GPU or the processor computes it (avx512_bf16), else 32-true.
+    """
+    if precision == "auto":
+        native = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else _cpu_has_bf16()
+        precision = "bf16-mixed" if native else "32-true"
+    devices = torch.cuda.device_count() if torch.cuda.is_available() else 1
+    fabric = Fabric(accelerator="auto", devices=max(1, devices), precision=precision)  # type: ignore[arg-type]
+    fabric.launch()
+    return fabric
+
+
+def _cpu_has_bf16() -> bool:
+    try:
+        return "avx512_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+def fit(
+    fabric: Fabric,
+    network: nn.Module,
+    dataset: Dataset[Any],
+    step_function: StepFunction,
+    schedule: Schedule,
+    out_dir: Path,
+    *,
+    resume: bool,
+    title: str,
+    console: Console | None = None,
+) -> tuple[nn.Module, dict[str, float]]:
+    """Train ``network`` for ``schedule.steps`` steps and return the averaged network and the last mean losses.
+
+    ``dataset[i]`` must depend on ``i`` alone; step s uses the items from ``s * batch * devices`` on, so that a
+    resumed training sees what an unbroken one would have seen. A checkpoint is written at least every 45 seconds
+    and when SIGINT or SIGTERM arrives.
+
+    Raises:
+        UserError: a checkpoint is there but ``resume`` is False, or it belongs to another configuration.
+        Stopped: after a signal, with the checkpoint written.
+    """
+    console = console or Console(stderr=True)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(schedule.ema), use_buffers=True)
+    average.to(fabric.device)
+    optimizer = torch.optim.AdamW(
+        [p for p in network.parameters() if p.requires_grad],
+        lr=schedule.learning_rate,
+        weight_decay=schedule.weight_decay,
+    )
+    out_dir.mkdir(parents=True, exist_ok=True)
+    file = out_dir / CHECKPOINT
+    fingerprint = _fingerprint(schedule, network)
+    first = _restore(file, fingerprint, network, average, optimizer, resume)
+    wrapped, wrapped_optimizer = fabric.setup(network, optimizer)
+    per_step = schedule.batch * fabric.world_size
+    rest = Subset(dataset, range(first * per_step, schedule.steps * per_step))
+    loader = fabric.setup_dataloaders(
+        DataLoader(rest, schedule.batch, num_workers=schedule.workers, shuffle=False, drop_last=True)
+    )
+
+    def save(step: int) -> None:
+        if fabric.is_global_zero:
+            state = {"fingerprint": fingerprint, "step": step, "network": network.state_dict()}
+            state |= {"average": average.state_dict(), "optimizer": optimizer.state_dict()}
+            part = file.with_suffix(".part")
+            torch.save(state, part)
+            os.replace(part, file)
+
+    means: dict[str, float] = {}
+    saved = time.monotonic()
+    with _stop_flag() as stopped, _Progress(console, title, first, schedule.steps, fabric.is_global_zero) as progress:
+        for step, batch in enumerate(loader, start=first):
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.learning_rate * _rate_factor(step, schedule)
+            losses = step_function(wrapped, batch)
+            fabric.backward(losses["loss"])
+            norm = fabric.clip_gradients(wrapped, wrapped_optimizer, max_norm=1.0, error_if_nonfinite=False)
+            # A non-finite gradient would poison the weights for good: that step is left out and shows as such.
+            if norm is None or bool(torch.isfinite(norm)):
+                wrapped_optimizer.step()
+                average.update_parameters(network)
+            wrapped_optimizer.zero_grad(set_to_none=True)
+            for name, value in losses.items():
+                latest = float(value.detach())
+                means[name] = latest if name not in means else 0.98 * means[name] + 0.02 * latest
+            progress.advance(step + 1, means)
+            if stopped():
+                save(step + 1)
+                raise Stopped(f"stopped at step {step + 1} of {schedule.steps}; --resume goes on from there")
+            if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                save(step + 1)
+                saved = time.monotonic()
+    save(schedule.steps)
+    return average.module, means
+
+
+def _rate_factor(step: int, schedule: Schedule) -> float:
+    if step < schedule.warmup:
+        return (step + 1) / schedule.warmup
+    done = (step - schedule.warmup) / max(1, schedule.steps - schedule.warmup)
+    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+
+def _fingerprint(schedule: Schedule, network: nn.Module) -> str:
+    # Worker count and precision may differ between two machines that continue one training.
+    settings = schedule.model_dump(exclude={"workers", "precision"}, mode="json")
+    shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
+    return hashlib.sha256(json.dumps([settings, shapes], sort_keys=True).encode()).hexdigest()
+
+
+def _restore(
+    file: Path,
+    fingerprint: str,
+    network: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    resume: bool,
+) -> int:
+    if not file.exists():
+        return 0
+    if not resume:
+        raise UserError(f"{file}: a training is already there; go on with --resume, or choose another --out")
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    if state["fingerprint"] != fingerprint:
+        raise UserError(
+            f"{file}: this checkpoint is of a training with other settings or another network; choose another --out"
+        )
+    network.load_state_dict(state["network"])
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+@contextmanager
+def _stop_flag() -> Iterator[Callable[[], bool]]:
+    """SIGINT and SIGTERM set a flag that the loop reads between two steps; a second one interrupts at once."""
+    caught: list[int] = []
+
+    def catch(number: int, frame: Any) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    previous = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(caught)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _Progress:
+    """A bar on a terminal; elsewhere a plain line every quarter of a minute."""
+
+    def __init__(self, console: Console, title: str, first: int, total: int, enabled: bool) -> None:
+        self.console, self.title, self.first, self.total = console, title, first, total
+        self.bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=console,
+            disable=not (enabled and console.is_terminal),
+        )
+        self.plain = enabled and not console.is_terminal
+        self.task = self.bar.add_task(title, total=total, completed=first, detail="")
+        self.started = self.printed = time.monotonic()
+
+    def __enter__(self) -> _Progress:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.bar.stop()
+
+    def advance(self, step: int, means: dict[str, float]) -> None:
+        now = time.monotonic()
+        rate = (step - self.first) / max(1e-9, now - self.started)
+        detail = f"{rate:.2f} steps/s " + " ".join(f"{name} {value:.4f}" for name, value in means.items())
+        self.bar.update(self.task, completed=step, detail=detail)
+        if self.plain and (now - self.printed > _PLAIN_LINE_SECONDS or step == self.total):
+            left = (self.total - step) / max(1e-9, rate)
+            self.console.print(f"{self.title}: step {step}/{self.total}, {detail}, {left / 60:.1f} min left")
+            self.printed = now

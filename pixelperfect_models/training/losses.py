@@ -1,0 +1,78 @@
+"""Losses of both trainings, with the paper's constants as defaults (arXiv 2605.02863).
+
+The paper names the constants; what it leaves open and is decided here: *high* intensities of the map loss are
+those further than ``beta`` from neutral, and the positives of the contrastive loss are the pictures of nearest
+quality, whatever their distortion.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as nnf
+
+
+def map_loss(maps: torch.Tensor, target: torch.Tensor, w_high: float = 10.0, beta: float = 0.05) -> torch.Tensor:
+    """Weighted mean squared error of maps (N, K, H, W) in [0, 1]: pixels whose target is off neutral count more.
+
+    Args:
+        maps, target: values in [0, 1], 0.5 neutral.
+        w_high: weight of pixels with ``|target - 0.5| > beta``; the others weigh 1.
+        beta: half-width of the neutral zone.
+
+    Returns:
+        A 0-dim tensor, the mean of weight times squared error (not divided by the weights' sum, so that neutral
+        pictures still count for what they hold).
+    """
+    weight = 1.0 + (w_high - 1.0) * ((target - 0.5).abs() > beta).to(maps.dtype)
+    return (weight * (maps - target).square()).mean()
+
+
+def ranking_loss(
+    scores: torch.Tensor, quality: torch.Tensor, delta: float = 1.0, step: float = 0.2, tie: float = 0.02
+) -> torch.Tensor:
+    """Hinge loss over all pairs: ``max(0, margin - (s_i - s_j))`` where quality i is above quality j.
+
+    The margin is ``delta`` at a quality gap of ``step`` and proportional to the gap, so that scores keep the spacing
+    of the labels and stay comparable from one distortion type to another.
+
+    Args:
+        scores: (B,).
+        quality: (B,) in [0, 1], higher is better; pairs closer than ``tie`` are not ranked.
+        delta: the margin, in score units.
+        step: the quality gap that the margin stands for.
+
+    Returns:
+        A 0-dim tensor; 0 when no pair is far enough apart.
+    """
+    gap = quality[:, None] - quality[None, :]
+    hinge = (delta * gap / step - (scores[:, None] - scores[None, :])).clamp(min=0.0)
+    chosen = (gap > tie).to(scores.dtype)
+    return (hinge * chosen).sum() / chosen.sum().clamp(min=1.0)
+
+
+def info_nce(
+    embedding: torch.Tensor, quality: torch.Tensor, tau: float = 0.07, near: float = 0.05, far: float = 0.15
+) -> torch.Tensor:
+    """InfoNCE (van den Oord et al. 2018) over one batch: pictures of like quality attract, of unlike repel.
+
+    Args:
+        embedding: (B, E); normalised here.
+        quality: (B,) in [0, 1]. The positive of an anchor is the other picture of nearest quality, when that is
+            within ``near``; its negatives are all further than ``far``.
+        tau: temperature.
+
+    Returns:
+        A 0-dim tensor; 0 when no anchor has both a positive and a negative.
+    """
+    unit = nnf.normalize(embedding.float(), dim=1)
+    similarity = unit @ unit.T / tau
+    distance = (quality[:, None] - quality[None, :]).abs()
+    own = torch.eye(len(quality), dtype=torch.bool, device=quality.device)
+    nearest, index = distance.masked_fill(own, torch.inf).min(dim=1)
+    negative = distance > far
+    usable = (nearest <= near) & negative.any(dim=1)
+    if not bool(usable.any()):
+        return embedding.sum() * 0.0
+    positive = similarity.gather(1, index[:, None])
+    logits = torch.cat([positive, similarity.masked_fill(~negative, -torch.inf)], dim=1)[usable]
+    return nnf.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
