@@ -1,0 +1,15 @@
+"""What gets tuned: image algorithms with named, bounded, documented parameters, found by name.
+
+>>> from pipelines import load
+>>> pipeline = load("denoise.bilateral")            # a built-in, or "package.module:Class"
+>>> pipeline.parameters["sigma_space"].bounds
+'[0.5, 6] px'
+"""
+
+from __future__ import annotations
+
+from pipelines.contract import Output, Pipeline, PipelineError, check_output
+from pipelines.parameters import Choice, Parameter
+from pipelines.registry import available, load
+
+__all__ = ["Choice", "Output", "Parameter", "Pipeline", "PipelineError", "available", "check_output", "load"]

@@ -1,0 +1,1 @@
+"""Tone curves: one a file."""

@@ -1,0 +1,51 @@
+"""Too few samples: down-scaling without a filter, up-scaling without interpolation, mosaics."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from .bayer import channel_masks, demosaic_bilinear, demosaic_weighted, mosaic
+from .common import Image, Strength, finish, nothing_to_do
+
+# Down and up again. Filtered down and smooth up is missing on purpose: that is blur, not aliasing.
+_RESIZES = (
+    (cv2.INTER_NEAREST, cv2.INTER_NEAREST),
+    (cv2.INTER_NEAREST, cv2.INTER_LINEAR),
+    (cv2.INTER_AREA, cv2.INTER_NEAREST),
+    (cv2.INTER_LINEAR, cv2.INTER_NEAREST),
+)
+
+
+def downsampling(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    """Scaled down by 1 + ``strength`` and up again, at least one of them crudely: stair-steps and moire.
+
+    Imitates digital zoom, cheap scalers and pixel binning.
+    Source: aliasing by sampling below the Nyquist rate; the resamplers are OpenCV's.
+    """
+    down, up = _RESIZES[int(rng.integers(len(_RESIZES)))]
+    if nothing_to_do(strength):
+        return image.copy()
+    height, width = image.shape[:2]
+    small = (max(1, round(width / (1 + strength))), max(1, round(height / (1 + strength))))
+    if small == (width, height):
+        return image.copy()
+    crude = cv2.resize(cv2.resize(image, small, interpolation=down), (width, height), interpolation=up)
+    # Leaving out the first pixel already moves half of the others by half a pixel: fade that step in.
+    return finish(image + np.float32(min(1.0, strength)) * (crude - image))
+
+
+def demosaicing(image: Image, strength: Strength, rng: np.random.Generator) -> Image:
+    """The error of simple demosaicing, times ``strength`` (1: as it comes): zipper edges and false colour.
+
+    Bayer with bilinear interpolation, or Quad Bayer with a weighted mean, which errs over longer distances.
+    Imitates cheap or wrongly phased demosaicing and missing optical low-pass filters (strength above 1).
+    Source: the artefacts described in Malvar, He and Cutler 2004; Quad Bayer after Kim et al. 2019.
+    """
+    quad = rng.random() < 0.4
+    phase = (int(rng.integers(2)), int(rng.integers(2)))
+    masks = channel_masks(image.shape[:2], phase, pitch=2 if quad else 1)
+    seen = mosaic(image, masks)
+    rebuilt = demosaic_weighted(seen, masks, reach=3) if quad else demosaic_bilinear(seen, masks)
+    # Quad Bayer errs about twice as much: the factor makes equal strengths look alike.
+    return finish(image + (0.5 * strength if quad else strength) * (rebuilt - image))

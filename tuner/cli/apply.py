@@ -1,0 +1,44 @@
+"""``tuner apply``: the best parameters of a run on other pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixelperfect_models.errors import UserError
+from tuner.cli.output import table
+from tuner.cli.run_dir import RunDir, read_best
+from tuner.cli.session import use_all_cores
+
+
+def apply(
+    run_dir: RunDir,
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures of any size.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Where the outputs go. Default: RUN/applied."),
+    ] = None,
+) -> None:
+    """Run the pipeline with a run's best parameters on other pictures, at their full size, and write PNG files."""
+    import pipelines
+    from pixelperfect_models.images import read_image, write_image
+    from tuner.recipe_images import unique_names
+
+    name, parameters = read_best(run_dir)
+    pipeline = pipelines.load(name)
+    pipeline.resolve(parameters)  # refused before the first picture, not after
+    folder = run_dir / "applied" if out is None else out
+    outputs = [folder / f"{stem}.png" for stem in unique_names(inputs)]
+    for path, output in zip(inputs, outputs, strict=True):
+        read_image(path)
+        if output.resolve() == path.resolve():
+            raise UserError(f"{path}: would be overwritten by its output; choose another folder with --out")
+    use_all_cores()
+    rows = []
+    for path, output in zip(inputs, outputs, strict=True):
+        result = pipeline.run(read_image(path), parameters)
+        write_image(output, result.image)
+        rows.append((str(path), str(output), result.measures["seconds"]))
+    table(("input", "output", "seconds"), rows)

@@ -1,0 +1,276 @@
+"""The objective: what a set of parameters is worth on the recipe's pictures, and what that is made of.
+
+    value = score.weight * score - sum of weight * max(0, statistic(excess) - above)
+
+averaged over the pictures and maximised. It is differentiable in the parameters where the pipeline is.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from pipelines.contract import Output, Pipeline
+from pixelperfect_models.errors import PixelPerfectError, UserError, suggest
+from pixelperfect_models.map_statistics import Penalty, excess, map_table, statistic
+from tuner.pictures import Picture, Regions
+from tuner.recipe import Constraint
+
+
+class Judge(Protocol):
+    """What the objective needs of :class:`pixelperfect_models.PixelPerfect`."""
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The names of the K maps."""
+
+    def prepare(self, ref: torch.Tensor) -> Any:
+        """Whatever depends on the reference alone; has the reference as ``image``."""
+
+    def judge(self, test: torch.Tensor, ref: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Maps (N, K, H, W) and score (N,)."""
+
+
+class EvaluationError(PixelPerfectError):
+    """This set of parameters could not be evaluated; the search goes on without it."""
+
+
+@dataclass(frozen=True)
+class PictureValue:
+    """What one picture contributes: ``value`` in objective units, ``score`` as the judge gave it."""
+
+    name: str
+    value: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a set of parameters is worth. All numbers are means over the pictures unless said otherwise.
+
+    Attributes:
+        value: the objective, larger is better.
+        score: the judge's relational score, before its weight.
+        penalties: ``type/statistic/region`` to what it costs, weight included, >= 0.
+        statistics: channel to signed ``mean`` and to ``p95`` and ``max`` of the excess, in intensity units.
+        measures: what the pipeline reports; ``seconds`` is its time for a picture.
+        constraints: name to violation as a share of the limit; <= 0 is met.
+        seconds: wall time of the whole evaluation.
+        pictures: each picture's part.
+        offset: value of the incumbent this was compared with; 0 with fixed references.
+        outputs: the pipeline's pictures, kept only when comparing with the incumbent.
+    """
+
+    value: float
+    score: float
+    penalties: dict[str, float]
+    statistics: dict[str, dict[str, float]]
+    measures: dict[str, float]
+    constraints: dict[str, float]
+    seconds: float
+    pictures: tuple[PictureValue, ...]
+    offset: float = 0.0
+    outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
+
+    def attributes(self) -> dict[str, Any]:
+        """What a trial keeps of it, ready for JSON."""
+        kept: dict[str, Any] = {
+            "score": self.score,
+            "penalties": self.penalties,
+            "statistics": self.statistics,
+            "measures": self.measures,
+            "seconds": self.seconds,
+            "pictures": [vars(picture) for picture in self.pictures],
+            "feasible": all(violation <= 0 for violation in self.constraints.values()),
+        }
+        return {**kept, "offset": self.offset} if self.offset else kept
+
+
+class Objective:
+    """A pipeline, pictures and a judge as a function of the parameters.
+
+    Args:
+        judge: the judge, or anything of its interface.
+        pipeline: what is tuned.
+        pictures: at least one; each has its reference, or none when candidates are compared with the incumbent.
+        penalties: artefacts minded.
+        constraints: bounds on measures.
+        score_weight: weight of the score.
+        seed: torch's generator is put to this before each picture, so that a pipeline which draws random numbers
+            draws the same ones in every trial.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        pipeline: Pipeline,
+        pictures: Sequence[Picture],
+        penalties: Sequence[Penalty] = (),
+        constraints: Sequence[Constraint] = (),
+        score_weight: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        self.judge = judge
+        self.pipeline = pipeline
+        self.pictures = tuple(pictures)
+        self.penalties = tuple(penalties)
+        self.constraints = tuple(constraints)
+        self.score_weight = score_weight
+        self.follows_incumbent = any(picture.reference is None for picture in self.pictures)
+        self._seed = seed
+        self._offset = 0.0
+        self._references = [
+            None if picture.reference is None else judge.prepare(picture.reference) for picture in self.pictures
+        ]
+        self._regions = [
+            None if picture.reference is None else Regions(picture.reference, picture.masks)
+            for picture in self.pictures
+        ]
+
+    def evaluate(self, parameters: Mapping[str, Any]) -> Evaluation:
+        """What these parameters (all of them, fixed ones too) are worth. No gradients.
+
+        Raises:
+            EvaluationError: the pipeline raised or returned no picture, or the value is not finite.
+            UserError: a constraint names a measure the pipeline does not report.
+        """
+        with torch.no_grad():
+            return self._evaluate(lambda: parameters, backward=False)
+
+    def evaluate_backward(self, parameters: Callable[[], Mapping[str, Any]]) -> Evaluation:
+        """Evaluate, and accumulate the gradient of ``-value`` in the leaves that the parameters come from.
+
+        One picture after the other, so that only one picture's graph is held.
+
+        Args:
+            parameters: makes the values from the leaves; called once for each picture, since a graph can be
+                walked back only once.
+
+        Raises:
+            EvaluationError: as :meth:`evaluate`.
+            UserError: no gradient reaches the parameters.
+        """
+        return self._evaluate(parameters, backward=True)
+
+    def promote(self, evaluation: Evaluation) -> None:
+        """Make the evaluated candidate the incumbent: later ones are compared with its pictures.
+
+        Its value becomes their offset, so that values of a run form one scale.
+        """
+        self._offset = evaluation.value
+        for index, (picture, output) in enumerate(zip(self.pictures, evaluation.outputs, strict=True)):
+            self._references[index] = self.judge.prepare(output)
+            self._regions[index] = Regions(output, picture.masks)
+
+    def restore_incumbent(self, parameters: Mapping[str, Any], value: float) -> None:
+        """Run the pipeline again at an incumbent found earlier (on resuming) and promote it."""
+        outputs = tuple(self._run(picture, parameters).image for picture in self.pictures)
+        self.promote(Evaluation(value, 0.0, {}, {}, {}, {}, 0.0, (), outputs=outputs))
+
+    def _evaluate(self, parameters: Callable[[], Mapping[str, Any]], backward: bool) -> Evaluation:
+        start = time.perf_counter()
+        parts = []
+        outputs = []
+        for index in range(len(self.pictures)):
+            value, part, image = self._one(index, parameters())
+            if backward:
+                if not value.requires_grad:
+                    raise UserError(
+                        f"{self.pipeline.name}: no gradient reaches the parameters although the pipeline says it is "
+                        "differentiable; use search.strategy: optuna, or set its differentiable to False"
+                    )
+                (-value / len(self.pictures)).backward()  # type: ignore[no-untyped-call]
+            parts.append(part)
+            outputs.append(image)
+        measures = _mean_of([part.measures for part in parts])
+        value_mean = sum(part.value.value for part in parts) / len(parts)
+        return Evaluation(
+            value=self._offset + value_mean,
+            score=sum(part.value.score for part in parts) / len(parts),
+            penalties=_mean_of([part.penalties for part in parts]),
+            statistics={name: _mean_of([part.statistics[name] for part in parts]) for name in parts[0].statistics},
+            measures=measures,
+            constraints=self._violations(measures),
+            seconds=time.perf_counter() - start,
+            pictures=tuple(part.value for part in parts),
+            offset=self._offset,
+            outputs=tuple(outputs) if self.follows_incumbent else (),
+        )
+
+    def _one(self, index: int, parameters: Mapping[str, Any]) -> tuple[torch.Tensor, _Part, torch.Tensor]:
+        picture = self.pictures[index]
+        output = self._run(picture, parameters)
+        image = output.image
+        # Before there is an incumbent the first candidate is compared with itself, which gives 0.
+        reference, regions = self._references[index], self._regions[index]
+        if reference is None or regions is None:
+            reference, regions = self.judge.prepare(image.detach()), Regions(image.detach(), picture.masks)
+        maps, score = self.judge.judge(image, reference)
+        value = self.score_weight * score[0]
+        penalties: dict[str, float] = {}
+        over = excess(maps)
+        for penalty in self.penalties:
+            channel = self.judge.types.index(penalty.type)
+            amount = statistic(over[:, channel : channel + 1], regions.weight(penalty), penalty.statistic)[0, 0]
+            cost = penalty.weight * (amount - penalty.above).clamp(min=0.0)
+            value = value - cost
+            penalties[penalty.label] = penalties.get(penalty.label, 0.0) + float(cost.detach())
+        number = float(value.detach())
+        if not math.isfinite(number):
+            raise EvaluationError(f"the objective is {number} on {picture.name}")
+        part = _Part(
+            PictureValue(picture.name, number, float(score[0].detach())),
+            penalties,
+            map_table(maps, self.judge.types)[0],
+            dict(output.measures),
+        )
+        return value, part, image.detach()
+
+    def _run(self, picture: Picture, parameters: Mapping[str, Any]) -> Output:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed)
+            try:
+                return self.pipeline.run(picture.image, parameters)
+            except Exception as error:  # whatever a pipeline raises, the search must go on
+                reason = str(error) if isinstance(error, PixelPerfectError) else f"{type(error).__name__}: {error}"
+                raise EvaluationError(f"{' '.join(reason.split())} (picture {picture.name})") from error
+
+    def _violations(self, measures: Mapping[str, float]) -> dict[str, float]:
+        """How far each limit is broken, as a share of it: comparable across measures, <= 0 when met."""
+        violations = {}
+        for constraint in self.constraints:
+            if constraint.measure not in measures:
+                raise UserError(
+                    f"objective.constraints: {self.pipeline.name} reports no measure '{constraint.measure}', expected "
+                    f"one of {', '.join(measures)}{suggest(constraint.measure, measures)}"
+                )
+            measured = measures[constraint.measure]
+            for sign, symbol, limit in ((1, "<=", constraint.at_most), (-1, ">=", constraint.at_least)):
+                if limit is not None:
+                    violations[f"{constraint.measure}{symbol}{limit:g}"] = (
+                        sign * (measured - limit) / (abs(limit) or 1.0)
+                    )
+        return violations
+
+
+@dataclass(frozen=True)
+class _Part:
+    value: PictureValue
+    penalties: dict[str, float]
+    statistics: dict[str, dict[str, float]]
+    measures: dict[str, float]
+
+
+def _mean_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of every key over the rows that have it."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    means = {}
+    for key in keys:
+        present = [row[key] for row in rows if key in row]
+        means[key] = sum(present) / len(present)
+    return means

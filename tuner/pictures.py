@@ -1,0 +1,96 @@
+"""The recipe's pictures as tensors: inputs, references and masks, cropped as the recipe says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from pixelperfect_models.images import read_image, read_mask
+from pixelperfect_models.map_statistics import REGIONS, Penalty, region_weight
+from tuner.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture to tune on.
+
+    Attributes:
+        name: unique within the recipe.
+        image: what the pipeline is given, (1, 3, H, W) in [0, 1].
+        reference: what the output is judged against, the same shape, or None: the incumbent.
+        masks: mask files of the penalties, (1, 1, H, W) in [0, 1].
+    """
+
+    name: str
+    image: torch.Tensor
+    reference: torch.Tensor | None
+    masks: Mapping[Path, torch.Tensor] = field(default_factory=dict)
+
+
+class Regions:
+    """The region weights of one reference, each computed when first asked for and kept.
+
+    Args:
+        reference: (1, 3, H, W), where shadows, edges and so on are found.
+        masks: mask tensors (1, 1, H, W) by path.
+    """
+
+    def __init__(self, reference: torch.Tensor, masks: Mapping[Path, torch.Tensor]) -> None:
+        self._reference = reference
+        self._masks = masks
+        self._weights: dict[tuple[str, Path | None], torch.Tensor] = {}
+
+    def weight(self, penalty: Penalty) -> torch.Tensor:
+        """(1, 1, H, W) of 0 and 1: the pixels this penalty's statistic runs over."""
+        key = (penalty.region, penalty.mask)
+        if key not in self._weights:
+            mask = self._masks[penalty.mask] if penalty.mask is not None else None
+            self._weights[key] = region_weight(self._reference, penalty.region, mask)
+        return self._weights[key]
+
+
+def read_penalties(recipe: Recipe) -> tuple[Penalty, ...]:
+    """The recipe's penalties as the judge's statistics take them: a mask file becomes region ``mask``."""
+    penalties = []
+    for term in recipe.objective.penalties:
+        named = term.region in REGIONS
+        penalties.append(
+            Penalty(
+                type=term.type,
+                weight=term.weight,
+                above=term.above,
+                statistic=term.statistic,
+                region=term.region if named else "mask",
+                mask=None if named else Path(term.region),
+            )
+        )
+    return tuple(penalties)
+
+
+def read_pictures(recipe: Recipe) -> tuple[Picture, ...]:
+    """Read all pictures and masks of a loaded recipe. Raises UserError naming the file that cannot be read."""
+    masks = {penalty.mask: read_mask(penalty.mask) for penalty in read_penalties(recipe) if penalty.mask}
+    side = recipe.images.crop
+    pictures = []
+    for pair in recipe.pairs:
+        image = centre_crop(read_image(pair.input), side)
+        reference: torch.Tensor | None = None
+        if recipe.reference_kind == "input":
+            reference = image
+        elif pair.reference is not None:
+            reference = centre_crop(read_image(pair.reference), side)
+        cropped = {path: centre_crop(mask, side) for path, mask in masks.items()}
+        pictures.append(Picture(pair.name, image, reference, cropped))
+    return tuple(pictures)
+
+
+def centre_crop(image: torch.Tensor, side: int | None) -> torch.Tensor:
+    """The middle ``side`` x ``side`` pixels of (N, C, H, W); a smaller side, or all for None, stays whole."""
+    if side is None:
+        return image
+    height, width = image.shape[-2:]
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    return image[..., top : top + min(side, height), left : left + min(side, width)].contiguous()

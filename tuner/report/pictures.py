@@ -1,0 +1,154 @@
+"""The report's pictures: outputs at the start and at the best parameters, and their maps against the reference.
+
+They are made again from the recipe in the run's folder, so that a run stores nothing for the report's sake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipelines import Pipeline, load
+from pixelperfect_models.errors import UserError
+from pixelperfect_models.images import to_array
+from tuner.objective import Judge
+from tuner.overlays import signed_excess
+from tuner.pictures import Picture, read_pictures
+from tuner.recipe_file import load_recipe
+from tuner.regions import Region, region_at, worst_region
+from tuner.report.records import RunRecords
+
+SIDES = ("start", "best")
+
+
+@dataclass(frozen=True)
+class ShownPicture:
+    """One picture of the run.
+
+    Attributes:
+        name: as in the recipe.
+        images: (H, W, 3) float32 in [0, 1] by role: input, start, best, reference.
+        excess: signed excess over the reference of ``start`` and ``best``, each (K, H, W) in [-1, 1].
+        regions: the worst region of every type (K, or None) of ``start`` and ``best``.
+    """
+
+    name: str
+    images: dict[str, np.ndarray]
+    excess: dict[str, np.ndarray]
+    regions: dict[str, tuple[Region | None, ...]]
+
+
+@dataclass(frozen=True)
+class WorstRegion:
+    """A place where the best output is still worse than the reference.
+
+    ``start`` is the mean excess of the default output in the same box.
+    """
+
+    picture: str
+    type: str
+    region: Region
+    start: float
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """The pictures shown, how many the run has in all, and what the reader must know of them ("" if nothing)."""
+
+    shown: tuple[ShownPicture, ...]
+    total: int
+    types: tuple[str, ...]
+    note: str
+
+
+def make_pictures(records: RunRecords, judge: Judge, most: int) -> PictureSet:
+    """Run the pipeline at the start and the best parameters and judge both outputs.
+
+    Args:
+        records: the run.
+        judge: the trained judges.
+        most: how many pictures to show at most, the first ones of the recipe.
+
+    Returns:
+        The pictures; none, with a note that says why, when they cannot be read any more.
+    """
+    try:
+        recipe = load_recipe(records.folder / "recipe.yaml")
+    except UserError as error:
+        return PictureSet((), 0, judge.types, f"The pictures of this run could not be read: {error}")
+    pipeline = load(recipe.pipeline.name)
+    pictures = read_pictures(recipe)
+    shown = []
+    for picture in pictures[:most]:
+        outputs = {
+            side: _output(pipeline, picture, getattr(records, side)["parameters"], recipe.search.seed)
+            for side in SIDES
+        }
+        reference = outputs["start"] if picture.reference is None else picture.reference
+        shown.append(_judged(picture, reference, outputs, judge))
+    return PictureSet(tuple(shown), len(pictures), judge.types, _note(recipe.reference_kind, recipe.images.crop))
+
+
+def _output(pipeline: Pipeline, picture: Picture, parameters: dict[str, Any], seed: int) -> torch.Tensor:
+    # Seeded as in the objective, so that a pipeline which draws random numbers draws the search's own.
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return pipeline(picture.image, parameters)
+
+
+def _note(kind: str, crop: int | None) -> str:
+    notes = []
+    if kind == "input":
+        notes.append("The reference is the input.")
+    if kind == "incumbent":
+        notes.append("The run has no reference pictures: the default output stands in its place.")
+    if crop is not None:
+        notes.append(f"The search saw the centre {crop} \N{MULTIPLICATION SIGN} {crop} pixels, shown here.")
+    return " ".join(notes)
+
+
+def _judged(
+    picture: Picture, reference: torch.Tensor, outputs: dict[str, torch.Tensor], judge: Judge
+) -> ShownPicture:
+    with torch.no_grad():
+        state = judge.prepare(reference)
+        maps = {side: judge.judge(outputs[side], state)[0] for side in SIDES}
+    excess = {side: signed_excess(maps[side][0].float().cpu().numpy()) for side in SIDES}
+    images = {"input": picture.image, **outputs, "reference": reference}
+    return ShownPicture(
+        name=picture.name,
+        images={role: to_array(image) for role, image in images.items()},
+        excess=excess,
+        regions={side: tuple(worst_region(values) for values in excess[side]) for side in SIDES},
+    )
+
+
+def worst_of_all(pictures: PictureSet, most: int = 8) -> list[WorstRegion]:
+    """Where the best outputs are still worse than their references, worst first, over all pictures and types."""
+    found = []
+    for picture in pictures.shown:
+        for place, region in enumerate(picture.regions["best"]):
+            if region is not None:
+                box = (region.left, region.top, region.width, region.height)
+                start = region_at(picture.excess["start"][place], *box).excess
+                found.append(WorstRegion(picture.name, pictures.types[place], region, start))
+    return sorted(found, key=lambda worst: -worst.region.excess)[:most]
+
+
+def per_picture(records: RunRecords) -> list[dict[str, Any]]:
+    """Value and score of each picture at start and best, in the recipe's order."""
+    before = {entry["name"]: entry for entry in records.start.get("pictures", ())}
+    rows = []
+    for after in records.best.get("pictures", ()):
+        start = before.get(after["name"], {})
+        rows.append(
+            {
+                "name": after["name"],
+                "value": (start.get("value"), after["value"]),
+                "score": (start.get("score"), after["score"]),
+            }
+        )
+    return rows

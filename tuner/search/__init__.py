@@ -1,0 +1,1 @@
+"""Search strategies: gradient ascent and Optuna's samplers, found by name in :mod:`tuner.search.table`."""

@@ -1,0 +1,22 @@
+"""The search strategies by name. To add one, write its file and add its line."""
+
+from __future__ import annotations
+
+from pixelperfect_models.errors import UserError, suggest
+from tuner.search.base import Search
+from tuner.search.gradient import GradientAscent
+from tuner.search.optuna_search import OptunaStrategy
+
+STRATEGIES: dict[str, Search] = {"gradient": GradientAscent(), "optuna": OptunaStrategy()}
+"""Strategy name to strategy. ``auto`` is one of these once the recipe is loaded (:func:`tuner.load_recipe`)."""
+
+
+def strategy(name: str) -> Search:
+    """The strategy of this name. Raises UserError for an unknown one, and for ``auto`` that was not resolved."""
+    if name not in STRATEGIES:
+        hint = "; load the recipe with tuner.load_recipe, which chooses one" if name == "auto" else ""
+        raise UserError(
+            f"search.strategy: '{name}' is unknown, expected one of {', '.join(STRATEGIES)}"
+            f"{hint or suggest(name, STRATEGIES)}"
+        )
+    return STRATEGIES[name]
