@@ -86,7 +86,9 @@ class Progress:
         """The panel, for rich."""
         ascii_only = not console.encoding.lower().startswith("utf")
         parts: list[Any] = [Text(self._summary(), style="bold", overflow="ellipsis", no_wrap=True)]
-        parts.append(ProgressBar(total=max(1, self._total), completed=min(self._done, self._total), width=_SPARK_WIDTH))
+        done = Table.grid()  # a bare bar ends without a new line
+        done.add_row(ProgressBar(max(1, self._total), min(self._done, self._total), width=_SPARK_WIDTH))
+        parts.append(done)
         if self._history:
             parts.append(Text(f"{sparkline(self._history, ascii_only)}  best value so far", style="cyan"))
         bars = self._type_bars(ascii_only)

@@ -138,7 +138,9 @@ def _legend(sheet: Image.Image, draw: ImageDraw.ImageDraw, top: int, width: int)
     draw.text((width // 2, top + 42), note, fill=_DIM, font=_font(13), anchor="ma")
 
 
-def _shorten(draw: ImageDraw.ImageDraw, text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _shorten(
+    draw: ImageDraw.ImageDraw, text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> str:
     while draw.textlength(text, font=font) > width and len(text) > 4:
         text = "..." + text[4:]
     return text

@@ -122,7 +122,7 @@ def rank(images: Sequence[str | Path], judge: Judge, ref: str | Path | None = No
 
 
 def pair_scores(tensors: Sequence[torch.Tensor], judge: Judge) -> np.ndarray:
-    """``S(i, j)`` of all pairs of (1, 3, H, W) pictures, (n, n) float64; each pair is asked once, ``S(j, i) = -S(i, j)``."""
+    """``S(i, j)`` of all pairs of (1, 3, H, W) pictures, (n, n) float64; each pair is asked for once."""
     scores = np.zeros((len(tensors), len(tensors)))
     with torch.no_grad():
         for j in range(1, len(tensors)):
@@ -217,7 +217,7 @@ def _likelihood(design: np.ndarray, wins: np.ndarray) -> tuple[_Function, _Funct
 
 
 def cyclic_triples(scores: np.ndarray) -> list[tuple[int, int, int]]:
-    """The triples (a, b, c) with ``S(a, b) > 0``, ``S(b, c) > 0`` and ``S(c, a) > 0``, each once, smallest index first."""
+    """The triples (a, b, c) with ``S(a, b) > 0``, ``S(b, c) > 0`` and ``S(c, a) > 0``, lowest index first."""
     found = []
     for a, b, c in itertools.combinations(range(len(scores)), 3):
         if scores[a, b] > 0 and scores[b, c] > 0 and scores[c, a] > 0:

@@ -42,24 +42,31 @@ def worst_region(excess: np.ndarray) -> Region | None:
     """The box where the test has most more of a distortion than the reference.
 
     The positive part of the map is averaged over windows of an eighth of the shorter side (at least 8 pixels), so
-    that a single pixel does not decide. Around the highest average, the connected area above half of it is taken;
-    the region is its bounding box.
+    that a single pixel does not decide. Around the window with the highest average, up to one and a half windows
+    away, the connected area above half of that average is taken; the region is its bounding box. A distortion that
+    is everywhere alike thus gives a box of about three windows, not the whole picture.
 
     Args:
         excess: signed excess, (H, W) in [-1, 1].
 
     Returns:
-        The region, or None where no window reaches a mean of ``NOTICEABLE``.
+        The region, or None where neither the window nor the box reaches a mean of ``NOTICEABLE``.
     """
     height, width = excess.shape
     window = max(8, min(height, width) // 8)
     smooth = ndimage.uniform_filter(np.maximum(excess, 0.0).astype(np.float64), window, mode="nearest")
-    peak = np.unravel_index(int(np.argmax(smooth)), smooth.shape)
-    if smooth[peak] < NOTICEABLE:
+    row, column = np.unravel_index(int(np.argmax(smooth)), smooth.shape)
+    if smooth[row, column] < NOTICEABLE:
         return None
-    areas, _ = ndimage.label(smooth >= 0.5 * smooth[peak])
-    rows, columns = ndimage.find_objects(areas)[areas[peak] - 1]
-    return region_at(excess, columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+    reach = 3 * window // 2
+    top, left = max(0, int(row) - reach), max(0, int(column) - reach)
+    near = smooth[top : int(row) + reach + 1, left : int(column) + reach + 1]
+    areas, _ = ndimage.label(near >= 0.5 * smooth[row, column])
+    rows, columns = ndimage.find_objects(areas)[areas[row - top, column - left] - 1]
+    region = region_at(
+        excess, left + columns.start, top + rows.start, columns.stop - columns.start, rows.stop - rows.start
+    )
+    return region if region.excess >= NOTICEABLE else None
 
 
 def region_at(excess: np.ndarray, left: int, top: int, width: int, height: int) -> Region:

@@ -17,7 +17,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from pixelperfect_models.errors import UserError
-from tuner import journal
+from tuner import interrupts, journal
 from tuner.objective import Evaluation
 
 STUDY_FILE = "study.log"
@@ -41,6 +41,7 @@ class RunStudy:
         self.study = study
         self.on_record: Callable[[FrozenTrial], None] = lambda trial: None
         self._lock = lock
+        self._asked: Trial | None = None
         self._counted = [trial for trial in study.get_trials(deepcopy=False) if is_counted(trial)]
         self._best = best_trial(self._counted)
 
@@ -118,28 +119,34 @@ class RunStudy:
 
     def ask(self, sampler: BaseSampler, distributions: dict[str, BaseDistribution]) -> Trial:
         """The next trial: a queued one, or what ``sampler`` proposes."""
-        self.study.sampler = sampler
-        trial = self.study.ask(distributions)
-        if "role" not in trial.user_attrs:
-            trial.set_user_attr("role", "search")
+        with interrupts.shielded():
+            self.study.sampler = sampler
+            trial = self._asked = self.study.ask(distributions)
+            if "role" not in trial.user_attrs:
+                trial.set_user_attr("role", "search")
         return trial
 
     def complete(self, trial: Trial, evaluation: Evaluation) -> FrozenTrial:
         """Record the evaluation of a trial from :meth:`ask`."""
-        for key, value in evaluation.attributes().items():
-            trial.set_user_attr(key, value)
-        for name, violation in evaluation.constraints.items():
-            trial.set_constraint(name, violation)
-        return self._recorded(self.study.tell(trial, evaluation.value))
+        with interrupts.shielded():
+            for key, value in evaluation.attributes().items():
+                trial.set_user_attr(key, value)
+            for name, violation in evaluation.constraints.items():
+                trial.set_constraint(name, violation)
+            return self._recorded(self.study.tell(trial, evaluation.value))
 
     def fail(self, trial: Trial, reason: str) -> FrozenTrial:
         """Record why a trial from :meth:`ask` could not be evaluated."""
-        trial.set_user_attr("reason", reason)
-        return self._recorded(self.study.tell(trial, state=TrialState.FAIL))
+        with interrupts.shielded():
+            trial.set_user_attr("reason", reason)
+            return self._recorded(self.study.tell(trial, state=TrialState.FAIL))
 
-    def interrupt(self, trial: Trial) -> None:
-        """Take back a trial from :meth:`ask`: it does not count and is queued for the next session."""
-        _interrupt(self.study, trial.number, trial.params, trial.user_attrs)
+    def interrupt(self) -> None:
+        """Take back the trial from :meth:`ask` that is under way, if any: it does not count and is queued again."""
+        with interrupts.shielded():
+            if self._asked is not None:
+                _interrupt(self.study, self._asked.number, self._asked.params, self._asked.user_attrs)
+                self._asked = None
 
     def add(
         self,
@@ -161,10 +168,12 @@ class RunStudy:
             constraints=None if isinstance(outcome, str) else outcome.constraints,
         )
         trial.datetime_start = started
-        self.study.add_trial(trial)
-        return self._recorded(self.study.get_trials(deepcopy=False)[-1])
+        with interrupts.shielded():
+            self.study.add_trial(trial)
+            return self._recorded(self.study.get_trials(deepcopy=False)[-1])
 
     def _recorded(self, trial: FrozenTrial) -> FrozenTrial:
+        self._asked = None
         self._counted.append(trial)
         # The earlier trial first: of equals it stays the best.
         self._best = best_trial([t for t in (self._best, trial) if t is not None])

@@ -62,6 +62,9 @@ SEVERE = {
 KNOTS = np.concatenate([[0.0, 0.025, 0.05], np.linspace(0.1, 1.0, 19)])
 """Intensities at which the curves are stored."""
 
+MIN_COLOUR = 0.03
+"""Least mean spread of R, G and B of a crop: a grey one cannot show wrong saturation and would weaken its curve."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -169,10 +172,10 @@ def fit_curve(samples: Samples, distance: np.ndarray, d_jnd: float, d_max: float
 
 
 def load_crops(folders: list[Path], count: int, size: int, seed: int) -> list[np.ndarray]:
-    """``count`` crops of ``size`` px from as many photos, spread evenly over the folders.
+    """``count`` crops of ``size`` px from as many photos in colour, spread evenly over the folders.
 
     Raises:
-        UserError: fewer than 8 photos of at least that size.
+        UserError: fewer than 8 colour photos of at least that size.
     """
     rng = np.random.default_rng(seed)
     crops: list[np.ndarray] = []
@@ -187,10 +190,13 @@ def load_crops(folders: list[Path], count: int, size: int, seed: int) -> list[np
             if room.min() < 0:
                 continue
             top, left = (int(rng.integers(extent + 1)) for extent in room)
-            crops.append(np.ascontiguousarray(photo[top : top + size, left : left + size]))
+            crop = np.ascontiguousarray(photo[top : top + size, left : left + size])
+            if np.ptp(crop, axis=2).mean() < MIN_COLOUR:
+                continue
+            crops.append(crop)
             wanted -= 1
     if len(crops) < 8:
-        raise UserError(f"{', '.join(map(str, folders))}: {len(crops)} photos of {size} px or more, expected 8")
+        raise UserError(f"{', '.join(map(str, folders))}: {len(crops)} colour photos of {size} px or more, expected 8")
     return crops
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .common import LUMA_WEIGHTS, Image, Strength, finish, luma, random_sign
+from .common import LUMA_WEIGHTS, Image, Strength, finish, random_sign, to_channels
 
 
 def saturation(image: Image, strength: Strength, rng: np.random.Generator) -> Image:
@@ -16,7 +16,7 @@ def saturation(image: Image, strength: Strength, rng: np.random.Generator) -> Im
     """
     exponent = 0.7 if rng.random() < 0.5 else -1.0
     factor = np.exp(np.float32(exponent) * np.float32(strength))
-    return finish(image + (image - luma(image)) * (factor - 1))
+    return finish(image + (image - to_channels(image @ LUMA_WEIGHTS)) * (factor - 1))
 
 
 def color_cast(image: Image, strength: Strength, rng: np.random.Generator) -> Image:

@@ -11,6 +11,7 @@ Every distortion function has the signature ``(image, strength, rng) -> image``:
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -37,12 +38,17 @@ def luma(image: Image) -> Image:
     return (image @ LUMA_WEIGHTS)[..., None]
 
 
+def to_channels(plane: Image) -> Image:
+    """A plane (H, W) three times, as (H, W, 3): several times faster than broadcasting an (H, W, 1) array."""
+    return cv2.merge((plane, plane, plane))
+
+
 def chroma_to_rgb(cb: Image, cr: Image) -> Image:
     """The RGB difference, (H, W, 3), that two (H, W) colour-difference planes make at constant luma.
 
     The YCbCr to RGB matrix of ITU-R BT.601 / JFIF with Y = 0.
     """
-    return np.stack([1.402 * cr, -0.344136 * cb - 0.714136 * cr, 1.772 * cb], axis=-1)
+    return cv2.merge((1.402 * cr, -0.344136 * cb - 0.714136 * cr, 1.772 * cb))
 
 
 def to_linear(image: Image) -> Image:

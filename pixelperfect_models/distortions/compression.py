@@ -23,8 +23,8 @@ CHROMA_TABLE = np.array([
     *[99] * 32,
 ])  # fmt: skip
 
-_JPEG2000_HEADER_BYTES = 150
-"""About what OpenJPEG's codestream spends on headers for one tile, whatever the size of the picture."""
+_JPEG2000_HEADER_BYTES = 240
+"""About what OpenJPEG spends on headers whatever the size: with it, ratios up to 100 lose the same at 128 to 512 px."""
 
 
 def jpeg(image: Image, strength: float, rng: np.random.Generator) -> Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .common import Image, Strength, chroma_to_rgb, finish
+from .common import Image, Strength, chroma_to_rgb, finish, to_channels
 
 
 def blob_noise(shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Image:
@@ -26,7 +26,7 @@ def luma_noise(image: Image, strength: Strength, rng: np.random.Generator) -> Im
     Imitates the residue of a pipeline that removes chroma noise but leaves luma grain.
     Source: additive white Gaussian noise in luma, TID2013 types 1 and 2 (Ponomarenko et al. 2015).
     """
-    return finish(image + strength * blob_noise(image.shape[:2], 0.0, rng)[..., None])
+    return finish(image + strength * to_channels(blob_noise(image.shape[:2], 0.0, rng)))
 
 
 def chroma_noise(image: Image, strength: Strength, rng: np.random.Generator) -> Image:
@@ -49,7 +49,7 @@ def correlated_noise(image: Image, strength: Strength, rng: np.random.Generator)
     """
     sigma = rng.uniform(0.6, 2.5)
     shape = image.shape[:2]
-    grey = blob_noise(shape, sigma, rng)[..., None]
+    grey = to_channels(blob_noise(shape, sigma, rng))
     cb, cr = blob_noise(shape, sigma, rng), blob_noise(shape, sigma, rng)
     # Cb and Cr of equal deviation make RGB differences of about 1.4 times that deviation.
     return finish(image + strength * (grey + 0.6 / 1.4 * chroma_to_rgb(cb, cr)))
@@ -62,8 +62,8 @@ def impulse_noise(image: Image, strength: Strength, rng: np.random.Generator) ->
     Source: impulse noise, TID2013 type 6; random-valued variant as in Gonzalez and Woods, section 5.2.
     """
     shape = image.shape[:2]
-    order = rng.random(shape, dtype=np.float32)[..., None]
-    value = rng.random(shape, dtype=np.float32)[..., None]
+    order = to_channels(rng.random(shape, dtype=np.float32))
+    value = to_channels(rng.random(shape, dtype=np.float32))
     if rng.random() < 0.5:
         value = np.round(value)
     return finish(np.where(order < strength, value, image))

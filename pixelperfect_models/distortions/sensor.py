@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from .bayer import channel_masks, demosaic_bilinear, mosaic
-from .common import LUMA_WEIGHTS, Image, Strength, finish, log_uniform, luma, nothing_to_do, to_linear, to_srgb
+from .common import LUMA_WEIGHTS, Image, Strength, finish, log_uniform, nothing_to_do, to_channels, to_linear, to_srgb
 
 
 def sensor_noise(image: Image, strength: Strength, rng: np.random.Generator) -> Image:
@@ -20,7 +20,7 @@ def sensor_noise(image: Image, strength: Strength, rng: np.random.Generator) -> 
     chain after Brooks et al. 2019 (Unprocessing); the figures measured on PolyU (Xu et al. 2018).
     """
     linear = to_linear(image)
-    field = _developed_noise(linear, luma(image), rng)
+    field = _developed_noise(linear, image @ LUMA_WEIGHTS, rng)
     if nothing_to_do(strength):
         return image.copy()
     # The difference of two encodings, so that no noise is no change, to the last bit.
@@ -32,7 +32,7 @@ def _developed_noise(linear: Image, brightness: Image, rng: np.random.Generator)
 
     Args:
         linear: the picture in linear light, (H, W, 3).
-        brightness: its encoded luma, (H, W, 1).
+        brightness: its encoded luma, (H, W).
         rng: gives the noise and the camera: gains, read noise, smoothing, tone curve.
     """
     shape = linear.shape[:2]
@@ -50,24 +50,24 @@ def _developed_noise(linear: Image, brightness: Image, rng: np.random.Generator)
     variance = gain * (mosaic(linear, masks) + np.float32(read_noise) * gain)
     noise = demosaic_bilinear(white * np.sqrt(variance), masks)
 
-    grey = (noise @ LUMA_WEIGHTS)[..., None]
-    colour = _smooth(noise - grey, chroma_sigma)
+    grey = noise @ LUMA_WEIGHTS
+    colour = _smooth(noise - to_channels(grey), chroma_sigma)
     # Denoisers remove fine grain better than coarse: some grain of several pixels is left over.
     grey = _unit(_smooth(grey, luma_sigma)) + np.float32(coarse_share) * _unit(_smooth(grey, 3.0))
-    # Smoothing took away an amount that depends on the camera: scale back to the deviation asked for.
-    deviation = np.sqrt(np.mean(variance))
     # Toe and shoulder of a camera's tone curve compress shadows and highlights, noise included.
     slope = (brightness + 0.02) / (brightness + np.float32(0.02 + toe)) * (1 - np.float32(shoulder) * brightness**2)
-    return (_unit(grey) + np.float32(chroma_ratio) * _unit(colour)) * (deviation * slope)
+    # Smoothing took away an amount that depends on the camera: scale back to the deviation asked for.
+    deviation = np.sqrt(np.mean(variance))
+    developed = to_channels(_unit(grey)) + np.float32(chroma_ratio) * _unit(colour)
+    return developed * to_channels(deviation * slope)
 
 
 def _unit(field: Image) -> Image:
-    """Scaled to deviation 1."""
-    return field * (1 / (np.std(field) + np.float32(1e-9)))
+    """Scaled to deviation 1 (its mean is near 0)."""
+    return field * np.float32(np.sqrt(field.size) / (np.linalg.norm(field) + 1e-9))
 
 
 def _smooth(planes: Image, sigma: float) -> Image:
     if sigma < 0.05:
         return planes
-    smooth = cv2.GaussianBlur(planes, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
-    return smooth.reshape(planes.shape)
+    return cv2.GaussianBlur(planes, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)

@@ -31,7 +31,7 @@ def _row(crop: np.ndarray, name: str, intensities: Sequence[float], seed: int) -
     tiles = [(f"{name}\n{', '.join(distortion.channels)}", crop)]
     for intensity in intensities:
         strength = severity.strength(name, intensity)
-        capped = f" (reaches {severity.cap(name):.2g})" if intensity > severity.cap(name) else ""
+        capped = f" (reaches {severity.cap(name):.2g})" if intensity > severity.cap(name) + 0.005 else ""
         picture = render(crop, name, intensity, np.random.default_rng(seed))
         tiles.append((f"intensity {intensity:g}{capped}\n{strength:.3g} {distortion.unit}", picture))
     spatial = intensity_map((crop.shape[0], crop.shape[1]), np.random.default_rng(seed), "perlin",

@@ -60,7 +60,7 @@ def _non_local_means(image: Image, strength: float) -> Image:
     """OpenCV's 8-bit non-local means on luma, a guided filter on colour, which the eye resolves less."""
     grey = luma(image)
     eight_bit = np.clip(grey * 255.0 + 0.5, 0, 255).astype(np.uint8)
-    smooth = cv2.fastNlMeansDenoising(eight_bit, None, 0.6 * 255.0 * strength, 3, 9)[..., None]
+    smooth = cv2.fastNlMeansDenoising(eight_bit, None, 0.6 * 255.0 * strength, 3, 7)[..., None]
     # Blending in over the first grey level hides the rounding to 8 bits at vanishing strength.
     blend = np.float32(min(1.0, 255.0 * strength))
     smooth_grey = grey + blend * (smooth.astype(np.float32) / np.float32(255) - grey)

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as nnf
 from torch import nn
 
-from pixelperfect_models.networks.antisymmetric import OddEvenBlock, OddEvenMerge, resize
+from pixelperfect_models.networks.antisymmetric import OddEvenMerge, resize
+from pixelperfect_models.networks.encoders import ResidualBlock
 
 
 class Decoded(NamedTuple):
@@ -28,47 +29,85 @@ class Decoded(NamedTuple):
 
 
 class PyramidDecoder(nn.Module):
-    """Top-down pyramid of odd/even blocks from the coarsest scale to stride 4 (an FPN, Lin et al. 2017, made odd).
+    """Differences of features, read by a deep even trunk that goes down and up again (an FPN, Lin et al. 2017).
+
+    What kind of difference this is, and how much of it, is even: the trunk sees sums and magnitudes of differences
+    from stride 2 on. Which of the two pictures has it is odd: a gated linear reading of the differences. A logit is
+    the product of the trunk's magnitude and that direction, tanh'ed.
 
     Args:
-        channels: feature channels at strides 2, 4, 8, ...
+        channels: encoder channels at strides 2, 4, 8, ...; scales that the encoder lacks the trunk makes itself.
         types: K, the number of maps.
-        width: channels of both streams.
+        width: channels of the two streams at stride 4.
+        trunk: channels of the trunk at strides 4, 8, ...
+        blocks: residual blocks of the trunk at each of these.
     """
 
-    def __init__(self, channels: Sequence[int], types: int, width: int = 48) -> None:
+    def __init__(
+        self,
+        channels: Sequence[int],
+        types: int,
+        width: int = 48,
+        trunk: Sequence[int] = (64, 96, 128),
+        blocks: Sequence[int] = (1, 2, 1),
+    ) -> None:
         super().__init__()
         self.width = width
-        # The stride-2 differences are pooled to stride 4: noise and aliasing are seen in their magnitude there.
-        self.fine = OddEvenMerge(channels[0], width)
-        self.merges = nn.ModuleList(OddEvenMerge(c, width) for c in channels[1:])
-        self.blocks = nn.ModuleList(OddEvenBlock(width) for _ in channels[1:])
-        self.head = nn.Conv2d(width, types, 3, padding=1, bias=False)
+        fine = width // 2
+        self.fine = OddEvenMerge(channels[0], fine)
+        self.fine_down = nn.Conv2d(2 * fine, trunk[0], 3, stride=2, padding=1)
+        self.fine_odd = nn.Conv2d(fine, width, 1, bias=False)
+        self.merges = nn.ModuleList(OddEvenMerge(c, width) for c in channels[1 : 1 + len(trunk)])
+        self.enter = nn.ModuleList(nn.Conv2d(2 * width, c, 1) for c, _ in zip(trunk, self.merges, strict=False))
+        self.down = nn.ModuleList(
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(trunk, trunk[1:], strict=False)
+        )
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(c) for _ in range(count))) for c, count in zip(trunk, blocks, strict=True)
+        )
+        self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in trunk)
+        self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in trunk[:-1])
+        self.gate = nn.Conv2d(width, width, 1)
+        self.direction = nn.Conv2d(width, types, 3, padding=1, bias=False)
+        self.magnitude = nn.Conv2d(width, types, 3, padding=1)
+        # Starting near neutral: a random answer would first have to be unlearned.
+        nn.init.normal_(self.magnitude.weight, std=0.01)
+        nn.init.constant_(self.magnitude.bias, 0.05)  # type: ignore[arg-type]
 
     def streams(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """The odd and the even stream at stride 4, (N, width, H / 4, W / 4)."""
-        odd = even = None
-        for level in reversed(range(1, len(test))):
-            odd_here, even_here = self.merges[level - 1](test[level], ref[level])
-            if level == 1:
-                fine_odd, fine_even = self.fine(test[0], ref[0])
-                size = odd_here.shape[-2:]
-                odd_here = odd_here + _pool_to(fine_odd, size)
-                even_here = even_here + _pool_to(nnf.relu(fine_even), size)
-            if odd is not None and even is not None:
-                odd_here = odd_here + resize(odd, odd_here.shape[-2:])
-                even_here = even_here + resize(even, odd_here.shape[-2:])
-            odd, even = self.blocks[level - 1](odd_here, even_here)
-        assert odd is not None and even is not None  # features_only models give at least two scales
-        return odd, even
+        fine_odd, fine_even = self.fine(test[0], ref[0])
+        size = test[1].shape[-2:]
+        odd = _pool_to(self.fine_odd(fine_odd), size)
+        x = _fit(self.fine_down(torch.cat([nnf.relu(fine_even), fine_odd.abs()], dim=1)), size)
+        levels = []
+        for index, stage in enumerate(self.stages):
+            if index:
+                x = self.down[index - 1](nnf.relu(levels[-1]))
+            if index < len(self.merges):
+                odd_here, even_here = self.merges[index](test[index + 1], ref[index + 1])
+                x = _fit(x, even_here.shape[-2:]) + self.enter[index](torch.cat([even_here, odd_here.abs()], dim=1))
+                odd = odd + resize(odd_here, size)
+            levels.append(stage(x))
+        even = self.lateral[-1](nnf.relu(levels[-1]))
+        for index in reversed(range(len(levels) - 1)):
+            even = self.lateral[index](nnf.relu(levels[index])) + resize(even, levels[index].shape[-2:])
+            even = even + nnf.relu(self.smooth[index](nnf.relu(even)))
+        # 2 * sigmoid starts near 1: neither damped nor blown up before training.
+        return odd * (2.0 * torch.sigmoid(self.gate(even))), even
 
     def forward(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> Decoded:
         odd, even = self.streams(test, ref)
-        return Decoded(self.head(odd), odd, even)
+        logits = torch.tanh(self.direction(odd)) * self.magnitude(nnf.relu(even))
+        return Decoded(logits, odd, even)
 
 
-def _pool_to(stream: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return stream if stream.shape[-2:] == size else nnf.adaptive_avg_pool2d(stream, size)
+def _pool_to(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    return nnf.adaptive_avg_pool2d(stream, tuple(size))
+
+
+def _fit(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    return stream if stream.shape[-2:] == tuple(size) else resize(stream, (size[0], size[1]))
 
 
 class MaskAttentionDecoder(nn.Module):
@@ -85,6 +124,7 @@ class MaskAttentionDecoder(nn.Module):
         super().__init__()
         self.width = width
         self.pixel = PyramidDecoder(channels, types, width)
+        del self.pixel.direction, self.pixel.magnitude  # the queries take their place
         self.queries = nn.Parameter(torch.randn(types, width) * 0.02)
         self.embed = nn.Linear(width, width)
         self.cross = nn.ModuleList(nn.MultiheadAttention(width, heads, batch_first=True) for _ in range(layers))

@@ -9,7 +9,7 @@ import torch.nn.functional as nnf
 from torch import nn
 
 from pixelperfect_models.channels import CHANNELS
-from pixelperfect_models.networks.antisymmetric import resize
+from pixelperfect_models.networks.antisymmetric import at_least_float32, resize
 from pixelperfect_models.networks.decoders import Decoded, MaskAttentionDecoder, PyramidDecoder
 from pixelperfect_models.networks.encoders import CompactEncoder, TimmEncoder
 
@@ -51,7 +51,7 @@ class DistortionNetwork(nn.Module):
 
     def to_maps(self, logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """Logits at stride 4 to maps (N, K, H, W) in [0, 1] for pictures of ``size`` (H, W)."""
-        full = resize(logits.float(), (4 * logits.shape[-2], 4 * logits.shape[-1]))
+        full = resize(at_least_float32(logits), (4 * logits.shape[-2], 4 * logits.shape[-1]))
         return torch.sigmoid(full[..., : size[0], : size[1]])
 
     def forward(self, test: torch.Tensor, ref: torch.Tensor) -> torch.Tensor:

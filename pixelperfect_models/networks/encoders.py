@@ -11,6 +11,7 @@ import torch.nn.functional as nnf
 from torch import nn
 
 from pixelperfect_models.errors import UserError, suggest
+from pixelperfect_models.networks.antisymmetric import at_least_float32
 
 
 class ResidualBlock(nn.Module):
@@ -36,18 +37,21 @@ class CompactEncoder(nn.Module):
         widths: channels at strides 2, 4, 8, ...; one entry a scale.
         blocks: residual blocks at each scale.
 
-    Input (N, 3, H, W) in [0, 1], sides a multiple of ``stride``; output one (N, widths[i], H / 2^(i+1), ...) each.
+    Input (N, 3, H, W) in [0, 1], sides a multiple of ``stride``; output one (N, 2 * widths[i], H / 2^(i+1), ...)
+    each: the features, and the local log-energy of each.
     """
 
-    def __init__(self, widths: Sequence[int] = (24, 40, 64, 96), blocks: Sequence[int] = (0, 1, 1, 1)) -> None:
+    def __init__(self, widths: Sequence[int] = (24, 40), blocks: Sequence[int] = (0, 1)) -> None:
         super().__init__()
         if len(widths) != len(blocks):
             raise UserError(f"encoder: {len(widths)} widths but {len(blocks)} block counts")
-        self.channels = tuple(widths)
+        self.channels = tuple(2 * width for width in widths)
         self.stride = 2 ** len(widths)
         self.stem = nn.Conv2d(12, widths[0], 3, padding=1)
+        # Each scale is reduced together with the local log-energy of the scale before: noise, blur and texture
+        # differ in energy, over orders of magnitude, long before they differ in anything a few layers can see.
         self.reduce = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(2 * a, b, 3, stride=2, padding=1) for a, b in zip(widths, widths[1:], strict=False)
         )
         self.stages = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
@@ -56,11 +60,20 @@ class CompactEncoder(nn.Module):
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
         x = self.stages[0](self.stem(nnf.pixel_unshuffle(image * 2.0 - 1.0, 2)))
-        features = [x]
+        energy = _log_energy(x)
+        features = [torch.cat([x, energy], dim=1)]
         for reduce, stage in zip(self.reduce, self.stages[1:], strict=False):
-            x = stage(reduce(nnf.relu(x)))
-            features.append(x)
+            x = stage(reduce(torch.cat([nnf.relu(x), energy], dim=1)))
+            energy = _log_energy(x)
+            features.append(torch.cat([x, energy], dim=1))
         return features
+
+
+def _log_energy(x: torch.Tensor) -> torch.Tensor:
+    """Log of the energy of each channel in 3 x 3 neighbourhoods, roughly in [-1, 1]; (N, C, H, W) in and out."""
+    energy = nnf.avg_pool2d(at_least_float32(x).square(), 3, stride=1, padding=1, count_include_pad=False)
+    # The floor is that of 8-bit rounding, (1 / 255)^2 / 12 in the units of the input.
+    return 0.15 * torch.log(energy + 5e-6) + 0.5
 
 
 class TimmEncoder(nn.Module):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import nn
 
-from pixelperfect_models.networks.antisymmetric import OddEvenBlock
+from pixelperfect_models.networks.antisymmetric import OddEvenBlock, at_least_float32
 from pixelperfect_models.networks.decoders import Decoded
 
 # Keeps the root's gradient finite at zero; it cancels in the difference of the two parts.
@@ -58,12 +58,12 @@ class ScoringNetwork(nn.Module):
         """``decoded`` as :meth:`DistortionNetwork.decode` gives it."""
         odd = self.odd(torch.cat([decoded.odd, decoded.logits], dim=1))
         even = self.even(torch.cat([decoded.even, decoded.logits.abs()], dim=1))
-        pooled = []
+        pooled: list[torch.Tensor] = []
         for index, block in enumerate(self.blocks):
             if index:
                 odd, even = (nnf.avg_pool2d(x, 2, ceil_mode=True) for x in (odd, even))
             odd, even = block(odd, even)
-            pooled.extend(_signed_norm(odd.float(), power) for power in self.powers)
+            pooled.extend(_signed_norm(at_least_float32(odd), power) for power in self.powers)
         vector = torch.cat(pooled, dim=1)
         embedding = torch.tanh(self.embed(vector))
         score = self.head(embedding) + self.direct(vector)

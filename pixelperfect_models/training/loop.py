@@ -85,6 +85,7 @@ def fit(
     optimizer = torch.optim.AdamW(
         [p for p in network.parameters() if p.requires_grad],
         lr=schedule.learning_rate,
+        betas=(0.9, 0.99),
         weight_decay=schedule.weight_decay,
     )
     out_dir.mkdir(parents=True, exist_ok=True)

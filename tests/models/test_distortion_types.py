@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.distortions.bayer import channel_masks, demosaic_bilinear, mosaic
+from pixelperfect_models.distortions.blur import _correlate
 from pixelperfect_models.distortions.common import chroma_to_rgb, luma, to_linear, to_srgb
 from pixelperfect_models.distortions.noise import blob_noise
 from pixelperfect_models.distortions.table import DISTORTIONS, Distortion
@@ -211,3 +212,11 @@ def test_bayer_masks_and_bilinear_demosaicing_keep_samples_and_planes(phase: tup
     np.testing.assert_allclose((rebuilt * masks).sum(-1), mosaic(image, masks), atol=1e-6)
     flat = np.broadcast_to(np.float32([0.2, 0.5, 0.7]), (17, 18, 3)).copy()
     np.testing.assert_allclose(demosaic_bilinear(mosaic(flat, masks), masks), flat, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [3, 11, 13, 29])
+def test_tiled_correlation_is_opencv_s(side: int) -> None:
+    image = textured(37, 30)
+    kernel = np.random.default_rng(side).random((side, side)).astype(np.float32) / side**2
+    expected = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    np.testing.assert_allclose(_correlate(image, kernel), expected, atol=1e-5)

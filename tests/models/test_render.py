@@ -27,11 +27,14 @@ def picture() -> np.ndarray:
 def test_zero_is_untouched_and_the_rest_is_not(name: str, picture: np.ndarray) -> None:
     intensity = np.zeros(picture.shape[:2], dtype=np.float32)
     intensity[:, 40:] = np.linspace(0.2, 0.9, 41)
-    result = render(picture, name, intensity, np.random.default_rng(3))
-    assert result.shape == picture.shape and result.dtype == np.float32
-    assert result.min() >= 0.0 and result.max() <= 1.0
-    np.testing.assert_array_equal(result[:, :40], picture[:, :40])
-    assert np.abs(result[:, 40:] - picture[:, 40:]).mean() > 1e-3
+    change = 0.0
+    for seed in range(5):  # one draw may change nothing: few blocks of a small picture are lost
+        result = render(picture, name, intensity, np.random.default_rng(seed))
+        assert result.shape == picture.shape and result.dtype == np.float32
+        assert result.min() >= 0.0 and result.max() <= 1.0
+        np.testing.assert_array_equal(result[:, :40], picture[:, :40])
+        change += float(np.abs(result[:, 40:] - picture[:, 40:]).mean())
+    assert change > 5e-3
 
 
 @pytest.mark.parametrize("name", NAMES)

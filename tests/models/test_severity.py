@@ -104,9 +104,8 @@ def test_calibrated_strengths_are_equally_far(monkeypatch: pytest.MonkeyPatch) -
     distances = []
     for name, entry in result["types"].items():  # type: ignore[attr-defined]
         strength = np.interp(0.6, entry["intensity"], entry["strength"])
-        shown = calibrate.measure(DISTORTIONS[name], crops, 10, 0)
-        distance = calibrate.monotone(shown, consensus)
-        distances.append(calibrate.distance_at(shown, distance, float(strength)))
+        distance = calibrate.monotone(samples[name], consensus)
+        distances.append(calibrate.distance_at(samples[name], distance, float(strength)))
     assert distances[0] == pytest.approx(distances[1], abs=0.06)
     expected = result["d_jnd"] + (result["d_max"] - result["d_jnd"]) * 0.5 / 0.9  # type: ignore[operator]
     assert distances == pytest.approx([expected] * 2, abs=0.06)
@@ -125,3 +124,12 @@ def test_command_line_refuses_too_few_photos(tmp_path: Path, capsys: pytest.Capt
     cv2.imwrite(str(tmp_path / "one.png"), np.zeros((64, 64, 3), dtype=np.uint8))
     assert calibrate.main([str(tmp_path), "--out", str(tmp_path / "curves.json"), "--size", "64"]) == 2
     assert "expected 8" in capsys.readouterr().err and not (tmp_path / "curves.json").exists()
+
+
+def test_grey_photos_are_left_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(10):
+        pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / f"{index}.png"), pixels if index < 9 else pixels[:, :, :1].repeat(3, axis=2))
+    crops = calibrate.load_crops([tmp_path], count=10, size=32, seed=0)
+    assert len(crops) == 9 and all(np.ptp(crop, axis=2).mean() > 0.1 for crop in crops)

@@ -5,6 +5,7 @@ In this process, so that dozens of cases stay quick: ``main`` returns the exit c
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,17 @@ from PIL import Image
 
 import tuner.cli.compare
 from pixelperfect_models.channels import CHANNELS
+from pixelperfect_models.errors import PixelPerfectError, UserError
 from tests.tuner.command import ROOT
 from tests.tuner.recipe_data import picture, recipe_folder
 from tuner.cli import main
+from tuner.cli.app import COMMANDS
 
 
 @pytest.fixture(autouse=True)
-def _one_judge(judge: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tuner.cli.compare, "load_judge", lambda weights: judge)
+def _one_judge(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # The session's judge, loaded by the first command that asks for one.
+    monkeypatch.setattr(tuner.cli.compare, "load_judge", lambda weights: request.getfixturevalue("judge"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -237,7 +241,7 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(everything) == ["pipelines", "types", "searches", "recipes"]
     plain = answered(capsys, "list").splitlines()
     assert [line for line in plain if line in everything] == list(everything)
-    assert any(line.startswith("\tsigma_color\t") for line in plain)
+    assert any(line.startswith("  sigma_color\t") for line in plain)
 
 
 def test_list_finds_recipes_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -278,3 +282,43 @@ def test_train_and_evaluate_hand_over_their_arguments(
         ("my/compact.yaml", Path("trained/compact"), None, False),
         ("compact", Path("w"), [Path("a"), Path("b")], True),
     ]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "train", "train score", "train distortion"])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = answered(capsys, *command.split(), "--help")
+    assert f"Usage: tuner {command} [" in text
+    assert len(text.splitlines()) > 5
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UserError("x.png: wrong"), 2, "x.png: wrong"),
+        (PixelPerfectError("the search failed"), 1, "the search failed"),
+        (PermissionError(errno.EACCES, "Permission denied", "runs/a"), 2, "runs/a: Permission denied"),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/a"), 1, "runs/a: No space left on device"),
+        (KeyboardInterrupt(), 130, "stopped"),
+    ],
+)
+def test_failures_become_a_line_and_an_exit_code(
+    error: BaseException, code: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("tuner.recipe_schema.json_schema", fail)
+    assert main(["schema"]) == code
+    assert capsys.readouterr().err == line + "\n"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), OSError(errno.EBADF, "Bad file descriptor")])
+def test_only_an_unforeseen_error_shows_its_traceback(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("tuner.recipe_schema.json_schema", fail)
+    assert main(["schema"]) == 1
+    assert "Traceback" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from pixelperfect_models.errors import UserError
 from tests.tuner.fake_judge import FakeJudge
 from tests.tuner.tiny_pipelines import TRUE_GAMMA, Fragile, Power, make_recipe, register
-from tuner.run import Result, run
+from tuner.runner import Result, run
 from tuner.search.gradient import AdamState
 from tuner.search.sequences import sobol_point
 

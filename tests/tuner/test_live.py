@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -31,6 +32,10 @@ def text_of(stream: io.TextIOWrapper) -> str:
     return stream.buffer.getvalue().decode(stream.encoding)  # type: ignore[attr-defined]
 
 
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
 def follow(progress: Progress) -> None:
     """Three trials: the defaults, a failure, a better one."""
     start, better = trial(-2.0), trial(-0.5, LESS)
@@ -45,9 +50,18 @@ def test_terminal_shows_value_history_and_bars(monkeypatch: pytest.MonkeyPatch) 
     screen, stream = console(terminal=True)
     follow(Progress(screen, total=10))
     text = text_of(stream)
-    for expected in ("3/10 trials", "best -0.5000 (start -2.0000)", "1 failed", "trials/s", "left", "▁▁█", "luma noise"):
+    for expected in (
+        "3/10 trials",
+        "best -0.5000 (start -2.0000)",
+        "1 failed",
+        "trials/s",
+        "left",
+        "▁▁█",
+        "luma noise",
+    ):
         assert expected in text
     assert "ringing" not in text
+    assert any(line.strip().startswith("▁▁█  best value so far") for line in plain(text).splitlines())
     assert "no [bold]memory" in text
     assert "\x1b[32m" in text  # blur got better: green
     assert "\x1b[31m" in text  # noise got worse: red

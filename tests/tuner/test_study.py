@@ -165,7 +165,7 @@ class TestResume:
         study.close()
 
     def test_nothing_to_resume(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match="no study.log to resume"):
+        with pytest.raises(UserError, match=r"no study\.log to resume"):
             RunStudy.resume(tmp_path, RECIPE)
         with pytest.raises(UserError, match="not a run folder"):
             open_study(tmp_path)

@@ -5,6 +5,7 @@ Nothing here imports torch: ``tuner --help`` must answer at once. Commands impor
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -22,11 +23,21 @@ DONE, FAILED, WRONG_INPUT, STOPPED = 0, 1, 2, 130
 # The common base of typer's usage errors; typer exports its subclasses only.
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # type: ignore[assignment]
 
+# What the system may refuse at any time, where a traceback would tell nobody more than the file's name does.
+_SYSTEM = {
+    errno.EACCES: WRONG_INPUT,
+    errno.EPERM: WRONG_INPUT,
+    errno.EROFS: WRONG_INPUT,
+    errno.ENOSPC: FAILED,
+    errno.EDQUOT: FAILED,
+}
+
 app = typer.Typer(
     name="tuner",
     help="Tune the parameters of image algorithms by how their pictures look.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # paragraphs of docstrings flow to the terminal's width
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -77,6 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (`tuner list | head`): nothing to tell anybody.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        if error.errno not in _SYSTEM:
+            traceback.print_exc()
+            return FAILED
+        return _fail(f"{error.filename or 'writing'}: {error.strerror}", _SYSTEM[error.errno])
     except Exception:
         traceback.print_exc()
         return FAILED

@@ -46,7 +46,7 @@ def compare(
     for row in result.rows:
         worst = row.worst
         where = f"{worst.width}x{worst.height}+{worst.left}+{worst.top}" if worst else None
-        rows.append((row.type, row.mean, row.p95, row.max, row.min, where))
+        rows.append((row.type, *(f"{value:+.4f}" for value in (row.mean, row.p95, row.max, row.min)), where))
     table(("type", "mean", "p95", "max", "min", "worst region"), rows)
     note(f"maps: {out}")
 

@@ -45,18 +45,18 @@ def list_names(
         table(_PIPELINE_COLUMNS if each is Kind.pipelines else columns, shown)
 
 
-_PIPELINE_COLUMNS = ("pipeline", "parameter", "range", "default", "what it does")
+_PIPELINE_COLUMNS = ("name", "range", "default", "what it does")
 
 
 def _with_parameters(rows: list[dict[str, Any]]) -> list[list[Any]]:
-    """A line for each pipeline and below it one for each of its parameters."""
+    """A line for each pipeline and below it, indented, one for each of its parameters."""
     lines: list[list[Any]] = []
     for row in rows:
         gradient = " (differentiable)" if row["differentiable"] else ""
-        lines.append([row["name"], "", "", "", row["doc"] + gradient])
+        lines.append([row["name"], "", "", row["doc"] + gradient])
         for name, parameter in row["parameters"].items():
             scale = ", log" if parameter.get("log") else ""
-            lines.append(["", name, parameter["range"] + scale, str(parameter["default"]), parameter["doc"]])
+            lines.append([f"  {name}", parameter["range"] + scale, str(parameter["default"]), parameter["doc"]])
     return lines
 
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+_NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?|")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
@@ -20,7 +23,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = ""
     texts = [[_text(value) for value in row] for row in rows]
     if not sys.stdout.isatty():
         for line in [list(columns), *texts]:
-            print("\t".join(" ".join(text.split()) for text in line))
+            print("\t".join(re.sub(r"[\t\r\n]+", " ", text) for text in line))
         return
     from rich.console import Console
     from rich.markup import escape
@@ -28,8 +31,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = ""
 
     drawn = Table(title=title or None, title_justify="left")
     for index, column in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        numeric = all(_NUMBER.fullmatch(line[index]) for line in texts)
+        # Names, in the first column, stay whole; what explains them folds.
+        drawn.add_column(column, justify="right" if numeric else "left", no_wrap=index == 0, overflow="fold")
     for line in texts:
         drawn.add_row(*(escape(text) for text in line))
     Console().print(drawn)

@@ -94,7 +94,7 @@ def _summary(records: RunRecords) -> dict[str, Any]:
         "trial_count": plain(result["trials"]),
         "trial_facts": f"best: trial {best['number']}" + (f", {failed} failed" if failed else ", none failed"),
         "time": duration(result["seconds"]),
-        "rate": f"{plain(result['trials_per_second'])} trials a second",
+        "rate": _rate(result["trials_per_second"]),
         "warnings": _warnings(records),
         "parameters": parameter_rows(records),
         "objective": objective_rows(records),
@@ -131,7 +131,13 @@ def _warnings(records: RunRecords) -> list[str]:
 
 
 def _from_to(start: float, best: float) -> tuple[str, str, str, bool]:
-    return signed(start), signed(best), f"{signed(best - start)} against the defaults", best > start
+    return signed(start), signed(best), f"{signed(best - start)} against the default", best > start
+
+
+def _rate(trials_per_second: float) -> str:
+    if 0 < trials_per_second < 1:
+        return f"{duration(1 / trials_per_second)} a trial"
+    return f"{trials_per_second:.2g} trials a second"
 
 
 def _pair(start: float | None, best: float) -> tuple[str, str, bool, bool]:
@@ -157,7 +163,9 @@ def _shown(pictures: PictureSet) -> dict[str, Any]:
 
 
 def _storage_note(pictures: PictureSet, lossless: bool) -> str:
-    kept = "Pictures are stored here without loss" if lossless else "Pictures are stored here as JPEG, quality 95, 4:4:4"
+    kept = (
+        "Pictures are stored here without loss" if lossless else "Pictures are stored here as JPEG, quality 95, 4:4:4"
+    )
     notes = [f"{kept}, maps at half their resolution."]
     if len(pictures.shown) < pictures.total:
         notes.append(f"Shown: the first {len(pictures.shown)} of {pictures.total} pictures.")
@@ -220,7 +228,7 @@ def _search(records: RunRecords) -> dict[str, Any]:
 def _files(records: RunRecords) -> dict[str, Any]:
     return {
         "recipe": records.recipe_text,
-        "environment": [(key, _flat(value)) for key, value in records.environment.items()],
+        "environment": [(key, _flat(value), isinstance(value, dict)) for key, value in records.environment.items()],
         "folder": str(records.folder),
         "css": Markup(_page_file("page.css")),
         "viewer_js": Markup(_page_file("viewer.js")),

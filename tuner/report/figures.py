@@ -25,11 +25,11 @@ def history(trials: tuple[TrialRow, ...], best: int, width: int, height: int) ->
         width, height: of the drawing, px.
     """
     steps = best_so_far(trials)
-    valued = [trial for trial in trials if trial.value is not None]
+    valued = [(trial, trial.value) for trial in trials if trial.value is not None]
     if not valued:
         return ""
     # The default's value belongs on every picture of the search, however bad it is.
-    low, high = value_range([trial.value for trial in valued], [valued[0].value] + [value for _, value in steps])
+    low, high = value_range([value for _, value in valued], [valued[0][1], *(value for _, value in steps)])
     last = max(trial.number for trial in trials)
     x = Axis(0, max(last, 1), 52, width - 16)
     y = Axis(low, high, height - 44, 14)
@@ -44,9 +44,9 @@ def history(trials: tuple[TrialRow, ...], best: int, width: int, height: int) ->
         elif trial.state == "failed":
             parts.append(cross(x.at(trial.number), y.start - 7, 3.5, "fail", _title(trial)))
     parts.append(step_line([(x.at(number), y.at(value)) for number, value in steps], x.at(last), "best-line"))
-    chosen = next((trial for trial in valued if trial.number == best), None)
-    if chosen is not None:
-        parts.append(dot(x.at(best), y.at(chosen.value), 6, "mark-best", f"best: {_title(chosen)}"))
+    for trial, value in valued:
+        if trial.number == best:
+            parts.append(dot(x.at(best), y.at(value), 6, "mark-best", f"best: {_title(trial)}"))
     label = f"Objective value of {len(trials)} trials; the best so far rises to {plain(steps[-1][1])}" if steps else ""
     return svg(width, height, label or "Objective value of the trials", parts)
 
@@ -68,34 +68,34 @@ def slice_plot(trials: tuple[TrialRow, ...], name: str, space: dict[str, Any], u
         best: the best trial's number.
     """
     width, height = 340, 220
-    shown = [trial for trial in trials if trial.value is not None and name in trial.parameters]
+    shown = [(trial, trial.value) for trial in trials if trial.value is not None and name in trial.parameters]
     if not shown:
         return ""
-    low, high = value_range([trial.value for trial in shown])
+    low, high = value_range([value for _, value in shown])
     y = Axis(low, high, height - 42, 12)
     choices = [str(choice) for choice in space.get("choices") or ()]
     if choices:
         x = Axis(-0.5, len(choices) - 0.5, 52, width - 12)
         ticks = [(x.at(index), _clip(choice, 60 // len(choices) + 2)) for index, choice in enumerate(choices)]
     else:
-        settings = [float(trial.parameters[name]) for trial in shown]
+        settings = [float(trial.parameters[name]) for trial, _ in shown]
         x = Axis(
             space.get("low", min(settings)), space.get("high", max(settings)), 52, width - 12, bool(space.get("log"))
         )
         ticks = [(x.at(tick), tick_text(tick)) for tick in x.ticks(4)]
     parts = frame(x, y, ticks, 4)
     parts.append(text((x.start + x.stop) / 2, height - 5, f"{name} ({unit})" if unit else name, "label"))
-    newest = max(trial.number for trial in shown) or 1
-    for trial in sorted(shown, key=lambda trial: (trial.number == best, trial.number)):
+    newest = max(trial.number for trial, _ in shown) or 1
+    for trial, value in sorted(shown, key=lambda pair: (pair[0].number == best, pair[0].number)):
         setting = trial.parameters[name]
         place = x.at(choices.index(str(setting)) if choices else float(setting))
         if trial.number == best:
             parts.append(line(place, y.start, place, y.stop, "best-rule"))
-            parts.append(dot(place, y.at(trial.value), 5.5, "mark-best", f"best: {_title(trial)}"))
+            parts.append(dot(place, y.at(value), 5.5, "mark-best", f"best: {_title(trial)}"))
         else:
             css = "mark" if trial.state == "complete" else "mark hollow"
             age = 0.25 + 0.65 * trial.number / newest
-            parts.append(dot(place, y.at(trial.value), 3.2, css, _title(trial), age))
+            parts.append(dot(place, y.at(value), 3.2, css, _title(trial), age))
     return svg(width, height, f"Objective value against {name} over {len(shown)} trials", parts)
 
 

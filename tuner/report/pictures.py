@@ -84,8 +84,7 @@ def make_pictures(records: RunRecords, judge: Judge, most: int) -> PictureSet:
     shown = []
     for picture in pictures[:most]:
         outputs = {
-            side: _output(pipeline, picture, getattr(records, side)["parameters"], recipe.search.seed)
-            for side in SIDES
+            side: _output(pipeline, picture, getattr(records, side)["parameters"], recipe.search.seed) for side in SIDES
         }
         reference = outputs["start"] if picture.reference is None else picture.reference
         shown.append(_judged(picture, reference, outputs, judge))
@@ -110,9 +109,7 @@ def _note(kind: str, crop: int | None) -> str:
     return " ".join(notes)
 
 
-def _judged(
-    picture: Picture, reference: torch.Tensor, outputs: dict[str, torch.Tensor], judge: Judge
-) -> ShownPicture:
+def _judged(picture: Picture, reference: torch.Tensor, outputs: dict[str, torch.Tensor], judge: Judge) -> ShownPicture:
     with torch.no_grad():
         state = judge.prepare(reference)
         maps = {side: judge.judge(outputs[side], state)[0] for side in SIDES}

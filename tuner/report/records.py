@@ -82,9 +82,7 @@ def read_run(run_dir: str | Path) -> RunRecords:
         raise UserError(f"{folder}: no such run folder")
     for name in ("recipe.yaml", "study.log", "result.json"):
         if not (folder / name).is_file():
-            raise UserError(
-                f"{folder}: holds no {name}; expected the folder of a run with at least one finished trial"
-            )
+            raise UserError(f"{folder}: holds no {name}; expected the folder of a run with at least one finished trial")
     text = (folder / "recipe.yaml").read_text(encoding="utf-8")
     environment = folder / "environment.json"
     study = open_study(folder)

@@ -125,7 +125,7 @@ def map_rows(records: RunRecords) -> list[dict[str, Any]]:
     """Mean, p95 and max of every distortion type before and after, and both p95 as places for the drawing."""
     before, after = records.start["statistics"], records.best["statistics"]
     minded = {name.split("/", 1)[0] for name in records.best["penalties"]}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, best in after.items():
         start = before.get(name, best)
         rows.append(
@@ -135,7 +135,7 @@ def map_rows(records: RunRecords) -> list[dict[str, Any]]:
                 "minded": name in minded,
                 "cells": [(signed(start[key]), signed(best[key])) for key in ("mean", "p95", "max")],
                 "means": (start["mean"], best["mean"]),
-                "change": best["mean"] - start["mean"],
+                "quiet": all(abs(side[key]) < 0.0005 for side in (start, best) for key in ("mean", "p95", "max")),
             }
         )
     # One scale for all rows, so that their lengths compare; never so fine that noise of the judge looks like much.

@@ -96,7 +96,7 @@
   function zoomTo(scale, at) {
     const fit = fitScale();
     const before = state.scale === null ? fit : state.scale;
-    const next = scale === null ? null : clamp(scale, Math.min(fit, 1 / devicePixelRatio), 16 / devicePixelRatio);
+    const next = scale === null ? null : clamp(scale, Math.min(fit, 1 / devicePixelRatio), Math.max(16 / devicePixelRatio, 4 * fit));
     if (next !== null && at) { // keep the picture point under the pointer where it is
       const [width, height] = paneSize();
       const offset = [at[0] - width / 2, at[1] - height / 2];

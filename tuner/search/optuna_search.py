@@ -86,9 +86,6 @@ class OptunaStrategy:
             except EvaluationError as error:
                 study.fail(trial, str(error))
                 continue
-            except BaseException:  # Ctrl-C, or an error of our own: the trial is not the pipeline's failure
-                study.interrupt(trial)
-                raise
             recorded = study.complete(trial, evaluation)
             if task.objective.follows_incumbent and study.best is not None and study.best.number == recorded.number:
                 task.objective.promote(evaluation)

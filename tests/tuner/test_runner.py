@@ -21,8 +21,8 @@ from pixelperfect_models.images import read_image
 from tests.tuner.fake_judge import FakeJudge
 from tests.tuner.tiny_pipelines import make_pictures, make_recipe, register
 from tuner.recipe_file import load_recipe
-from tuner.run import Result, RunFailed, run
 from tuner.run_folder import safe_name, write_text
+from tuner.runner import Result, RunFailed, run
 from tuner.study import INTERRUPTED, open_study
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +113,9 @@ class TestResume:
         assert len(done.trials) == 9
         assert json.loads((tmp_path / "run" / "result.json").read_text())["trials"] == 9
 
-    def test_without_a_folder_takes_the_newest_of_the_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_a_folder_takes_the_newest_of_the_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.chdir(tmp_path)
         with pytest.raises(UserError, match=r"runs/tiny-\*: no run to resume"):
             go(tmp_path, None, resume=True)
@@ -131,7 +133,9 @@ class TestFailures:
     def test_when_all_trials_fail_the_first_reason_is_named(self, tmp_path: Path, strategy: str) -> None:
         size = {"trials": 4} if strategy == "optuna" else {"starts": 2, "steps": 2}
         pipeline = {"name": "test.broken", "search": {"gamma": {}}}
-        with pytest.raises(RunFailed, match=r"all 4 trials failed; the first: .*no memory left at gamma 1\.00") as caught:
+        with pytest.raises(
+            RunFailed, match=r"all 4 trials failed; the first: .*no memory left at gamma 1\.00"
+        ) as caught:
             go(tmp_path, tmp_path / "run", pipeline=pipeline, search={"strategy": strategy, **size})
         assert not isinstance(caught.value, UserError)  # exit code 1
         assert "\n" not in str(caught.value)
@@ -149,7 +153,7 @@ SCRIPT = """
     from pathlib import Path
     from tests.tuner.fake_judge import FakeJudge
     from tests.tuner.tiny_pipelines import make_recipe, register
-    from tuner.run import run
+    from tuner.runner import run
     register()
     folder = Path(sys.argv[1])
     search = {"strategy": "optuna", "sampler": "tpe", "trials": int(sys.argv[2]), "seed": 0}

@@ -1,0 +1,101 @@
+"""Reading every kind of picture file people have, and saying plainly what is wrong with the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pixelperfect_models.images import ImageFileError, list_images, read_image, read_mask, to_array, write_image
+
+GREY = np.tile(np.arange(32, dtype=np.uint8) * 8, (24, 1))
+
+
+def colour() -> np.ndarray:
+    return np.stack([GREY, GREY[::-1], 255 - GREY], axis=2)
+
+
+def test_rgb_round_trip_is_exact(tmp_path: Path) -> None:
+    Image.fromarray(colour()).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    assert image.shape == (1, 3, 24, 32) and image.dtype == torch.float32
+    write_image(tmp_path / "deep" / "b.png", image)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "deep" / "b.png")), colour())
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_keeps_its_precision(tmp_path: Path, suffix: str) -> None:
+    deep = (np.arange(24 * 32 * 3, dtype=np.uint16) * 28).reshape(24, 32, 3)
+    cv2.imwrite(str(tmp_path / f"deep.{suffix}"), deep[:, :, ::-1])
+    assert np.allclose(to_array(read_image(tmp_path / f"deep.{suffix}")), deep / 65535.0, atol=1e-7)
+
+
+def test_16_bit_grey_becomes_three_channels(tmp_path: Path) -> None:
+    deep = (np.arange(24 * 32, dtype=np.uint16) * 80).reshape(24, 32)
+    cv2.imwrite(str(tmp_path / "grey.png"), deep)
+    image = read_image(tmp_path / "grey.png")
+    assert image.shape == (1, 3, 24, 32)
+    assert np.allclose(image[0, 1].numpy(), deep / 65535.0, atol=1e-7)
+
+
+def test_grey_palette_cmyk_and_opaque_alpha_are_taken(tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "grey.png")
+    Image.fromarray(colour()).quantize(64).save(tmp_path / "palette.png")
+    Image.fromarray(colour()).convert("CMYK").save(tmp_path / "cmyk.tif")
+    opaque = np.dstack([colour(), np.full_like(GREY, 255)])
+    Image.fromarray(opaque).save(tmp_path / "alpha.png")
+    assert torch.equal(read_image(tmp_path / "grey.png")[:, 0], read_image(tmp_path / "grey.png")[:, 2])
+    assert read_image(tmp_path / "palette.png").shape == (1, 3, 24, 32)
+    expected = colour() / 255.0
+    assert np.abs(to_array(read_image(tmp_path / "cmyk.tif")) - expected).max() < 0.02
+    assert np.allclose(to_array(read_image(tmp_path / "alpha.png")), expected)
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    picture = Image.fromarray(colour())
+    exif = picture.getexif()
+    exif[274] = 6  # turned by 90 degrees
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").shape == (1, 3, 32, 24)
+
+
+def test_transparent_missing_truncated_tiny_and_foreign_files_are_named(tmp_path: Path) -> None:
+    Image.fromarray(np.dstack([colour(), GREY])).save(tmp_path / "see_through.png")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.png")
+    data = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
+    (tmp_path / "text.png").write_text("no picture")
+    Image.fromarray(colour()[:8, :8]).save(tmp_path / "tiny.png")
+    for name, reason in {
+        "see_through.png": "transparent",
+        "absent.png": "no such file",
+        "cut.png": "broken or truncated",
+        "text.png": "not a picture",
+        "tiny.png": "at least 16 x 16",
+    }.items():
+        with pytest.raises(ImageFileError, match=reason) as caught:
+            read_image(tmp_path / name)
+        assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageFileError, match="a folder"):
+        read_image(tmp_path)
+
+
+def test_a_file_in_the_way_of_the_output_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(ValueError, match="out"):
+        write_image(tmp_path / "out" / "a.png", torch.zeros(1, 3, 16, 16))
+
+
+def test_masks_are_one_channel_and_folders_list_only_pictures(tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "mask.png")
+    (tmp_path / "notes.txt").write_text("x")
+    assert read_mask(tmp_path / "mask.png").shape == (1, 1, 24, 32)
+    assert [p.name for p in list_images(tmp_path)] == ["mask.png"]
