@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuner.recipe_file import load_recipe
-    from tuner.run import run
+    from tuner.runner import run
 
 __all__ = ["load_recipe", "run"]
 
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return load_recipe
     if name == "run":
-        from tuner.run import run
+        from tuner.runner import run
 
         return run
     raise AttributeError(f"module 'tuner' has no attribute '{name}'")

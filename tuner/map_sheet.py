@@ -105,8 +105,12 @@ def _headline(draw: ImageDraw.ImageDraw, score: float, names: tuple[str, str]) -
 def _caption(draw: ImageDraw.ImageDraw, left: int, top: int, name: str, values: np.ndarray) -> None:
     draw.text((left, top), name.replace("_", " "), fill=_INK, font=_font(17))
     found = summarize(values)
-    numbers = f"mean {found.mean:+.3f}   p95 {found.p95:+.3f}   max {found.max:+.3f}"
+    numbers = f"mean {_signed(found.mean)}   p95 {_signed(found.p95)}   max {_signed(found.max)}"
     draw.text((left, top + 23), numbers, fill=_DIM, font=_font(13))
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}" if abs(value) >= 0.0005 else "0.000"
 
 
 def _outline(

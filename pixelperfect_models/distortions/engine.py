@@ -229,6 +229,24 @@ class DistortionEngine:
         layer = Layer(name, limited, _new_seed(rng))
         return apply_layers(photo, [layer]), 0.5 + 0.5 * channel_intensity([layer], photo.shape[:2])
 
+    def single(self, photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One type at an intensity of 0.2 or more against the pristine photo, swapped like :meth:`pair`.
+
+        The easy examples that a training starts with; arguments and returns as :meth:`pair`.
+        """
+        _check_photo(photo)
+        name = self._draw_names(rng, 1)[0]
+        peak = min(severity.cap(name), float(rng.uniform(0.2, 1.0)))
+        if rng.random() < 0.5:
+            intensity = np.full(photo.shape[:2], peak, dtype=np.float32)
+        else:
+            intensity = random_intensity_map(photo.shape[:2], rng, peak, photo)
+        test, target = self.planted(photo, name, intensity, rng)
+        test = self._finish(test, rng)
+        if rng.random() < self.p_swap:
+            return photo.copy(), test, 1.0 - target
+        return test, photo.copy(), target
+
     def ordinal_set(
         self, photo: np.ndarray, rng: np.random.Generator, levels: int = 5, mixed: bool = False
     ) -> OrdinalSet:

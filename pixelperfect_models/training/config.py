@@ -45,6 +45,8 @@ class DistortionTraining(Schedule):
     w_high: PositiveFloat = 10.0
     beta: float = Field(default=0.05, ge=0, lt=0.5)
     p_swap: float = Field(default=0.25, ge=0, le=1)
+    curriculum: float = Field(default=0.0, ge=0, le=1, description="share of the training in which easy pairs fade out")
+    easy: float = Field(default=0.0, ge=0, le=1, description="share of easy pairs that stays to the end")
     types: tuple[str, ...] | None = Field(default=None, description="distortion types to train on; all by default")
 
 

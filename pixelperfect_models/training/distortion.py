@@ -24,13 +24,26 @@ from pixelperfect_models.training.photos import PhotoPool
 
 
 class PairDataset(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
-    """``[i]`` -> (test (3, S, S), ref (3, S, S), target (K, S, S)), a function of ``seed`` and ``i`` alone."""
+    """``[i]`` -> (test (3, S, S), ref (3, S, S), target (K, S, S)), a function of ``seed`` and ``i`` alone.
+
+    The share of easy pairs (one type, clearly visible, pristine reference) falls from 1 to ``easy`` over the first
+    ``curriculum`` of the ``count`` items: on the full mixture from the start, types are told apart only after
+    thousands of steps (docs/experiments.md).
+    """
 
     def __init__(
-        self, photos: PhotoPool, engine: DistortionEngine, crop: int, seed: int, count: int, validation: bool = False
+        self,
+        photos: PhotoPool,
+        engine: DistortionEngine,
+        crop: int,
+        seed: int,
+        count: int,
+        validation: bool = False,
+        curriculum: float = 0.0,
+        easy: float = 0.0,
     ) -> None:
         self.photos, self.engine, self.crop, self.seed, self.count = photos, engine, crop, seed, count
-        self.validation = validation
+        self.validation, self.curriculum, self.easy = validation, curriculum, easy
 
     def __len__(self) -> int:
         return self.count
@@ -40,7 +53,9 @@ class PairDataset(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
         cv2.setNumThreads(1)
         rng = np.random.default_rng([self.seed, int(self.validation), index])
         photo = self.photos.crop(rng, self.crop, self.validation)
-        test, ref, target = self.engine.pair(photo, rng)
+        past = index / (self.curriculum * self.count) if self.curriculum > 0 else 1.0
+        easy = rng.random() < max(self.easy, 1.0 - past)
+        test, ref, target = self.engine.single(photo, rng) if easy else self.engine.pair(photo, rng)
         return _planes(test), _planes(ref), torch.from_numpy(np.ascontiguousarray(target, dtype=np.float32))
 
 
@@ -82,7 +97,15 @@ def train_distortion(
     fabric = make_fabric(schedule.precision)
     engine = DistortionEngine(types=schedule.types, p_swap=schedule.p_swap)
     total = schedule.steps * schedule.batch * fabric.world_size
-    dataset = PairDataset(pool, engine, schedule.crop, settings.seed, total)
+    dataset = PairDataset(
+        pool,
+        engine,
+        schedule.crop,
+        settings.seed,
+        total,
+        curriculum=schedule.curriculum,
+        easy=schedule.easy,
+    )
 
     def step(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
         test, ref, target = batch

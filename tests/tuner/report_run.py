@@ -11,7 +11,7 @@ import torch
 from fake_judge import FakeJudge
 
 from tuner.report import write_report
-from tuner.run import run
+from tuner.runner import run
 
 
 class LoudJudge(FakeJudge):

@@ -39,7 +39,7 @@ def run(
     """
     from tuner.recipe_file import load_recipe
     from tuner.report import write_report
-    from tuner.run import run as search
+    from tuner.runner import run as search
 
     use_all_cores()
     loaded = load_recipe(recipe, overrides or ())
@@ -66,7 +66,7 @@ def run(
 def check(recipe: _Recipe, overrides: _Set = None) -> None:
     """Validate a recipe, evaluate the pipeline's defaults once, and print the plan. Writes nothing."""
     from tuner.recipe_file import load_recipe
-    from tuner.run import prepare
+    from tuner.runner import prepare
     from tuner.search.table import strategy
 
     use_all_cores()

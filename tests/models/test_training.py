@@ -1,0 +1,211 @@
+"""Training end to end at toy size: it learns, stops, goes on where it stopped, and refuses what does not fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from rich.console import Console
+from safetensors.torch import load_file
+
+from pixelperfect_models import PixelPerfect
+from pixelperfect_models.errors import UserError
+from pixelperfect_models.images import write_image
+from pixelperfect_models.training import train_distortion, train_score
+from pixelperfect_models.training.config import load_config, shipped_configs
+from pixelperfect_models.training.loop import CHECKPOINT
+from pixelperfect_models.training.photos import PhotoPool
+from pixelperfect_models.training.quality_sets import QualitySets, make_sets
+
+ROOT = Path(__file__).parents[2]
+CLEAN = ROOT / "recipes" / "photos" / "clean"
+QUIET = Console(quiet=True)
+
+
+def tiny_config(folder: Path, steps: int = 6, **changes: object) -> Path:
+    config = yaml.safe_load(shipped_configs()["compact"].read_text())
+    config["photos"] = [str(CLEAN)]
+    config["network"] = {
+        "encoder": {"kind": "compact", "widths": [8, 12], "blocks": [0, 1]},
+        "decoder": {"kind": "pyramid", "width": 12, "trunk": [12, 16], "blocks": [1, 1]},
+        "score": {"width": 8, "scales": 2, "embedding": 8},
+    }
+    common = {"steps": steps, "warmup": 2, "workers": 0, "precision": "32-true"}
+    config["distortion"] |= {**common, "crop": 32, "batch": 2, "validation_pairs": 2, **changes}
+    config["score"] |= {**common, "crop": 48, "batch": 1, "sets": 2, "validation_sets": 1, "levels": 2}
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_both_trainings_give_a_judge(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    train_distortion(config, tmp_path / "out", console=QUIET)
+    train_score(config, tmp_path / "out", console=QUIET)
+    judge = PixelPerfect.from_pretrained(tmp_path / "out")
+    a, b = torch.rand(2, 1, 3, 40, 33)
+    assert (judge.maps(a, b) + judge.maps(b, a) - 1).abs().max() <= 1e-6
+    for name in ("distortion", "score"):
+        card = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+        assert card["steps"] == 6 and card["seed"] == 0 and card["data"]["photos"] == 3
+        assert all(np.isfinite(value) for value in card["metrics"].values())
+
+
+def test_resumed_training_equals_an_unbroken_one(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, steps=6)
+    whole = train_distortion(config, tmp_path / "whole", console=QUIET)
+    # The same training, with the process stopped by SIGINT after its third step.
+    script = f"""
+import os, signal
+from pixelperfect_models.training import distortion, loop
+from rich.console import Console
+count = 0
+original = distortion.map_loss
+def counted(*args):
+    global count
+    count += 1
+    if count == 3:
+        os.kill(os.getpid(), signal.SIGINT)
+    return original(*args)
+distortion.map_loss = counted
+distortion.train_distortion({str(config)!r}, {str(tmp_path / "broken")!r}, console=Console(quiet=True))
+"""
+    stopped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=240, cwd=ROOT)
+    assert stopped.returncode != 0 and "stopped at step 3 of 6" in stopped.stderr
+    assert not (tmp_path / "broken" / "distortion.safetensors").exists()
+    resumed = train_distortion(config, tmp_path / "broken", resume=True, console=QUIET)
+    first, second = (load_file(file) for file in (whole, resumed))
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.allclose(value, second[name], atol=1e-6), name
+
+
+def test_an_existing_training_is_not_overwritten(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, steps=2)
+    train_distortion(config, tmp_path / "out", console=QUIET)
+    with pytest.raises(UserError, match="--resume"):
+        train_distortion(config, tmp_path / "out", console=QUIET)
+    other = tiny_config(tmp_path, steps=3)
+    with pytest.raises(UserError, match="other settings"):
+        train_distortion(other, tmp_path / "out", resume=True, console=QUIET)
+    assert (tmp_path / "out" / "distortion" / CHECKPOINT).exists()
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    from pixelperfect_models.distortions.engine import DistortionEngine
+    from pixelperfect_models.networks import build_distortion_network
+    from pixelperfect_models.training.distortion import PairDataset
+    from pixelperfect_models.training.losses import map_loss
+
+    settings = load_config(tiny_config(tmp_path))
+    network = build_distortion_network(settings.network.encoder, settings.network.decoder)
+    pairs = PairDataset(PhotoPool([CLEAN]), DistortionEngine(types=("exposure", "luma_noise")), 32, 0, 8)
+    test, ref, target = (torch.stack(part) for part in zip(*(pairs[i] for i in range(8)), strict=True))
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
+    losses = []
+    for _ in range(40):
+        loss = map_loss(network(test, ref), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.slow
+def test_swinv2_builds_trains_and_exports(tmp_path: Path) -> None:
+    config = yaml.safe_load(shipped_configs()["swinv2"].read_text())
+    config["photos"] = [str(CLEAN)]
+    common = {"steps": 2, "warmup": 1, "workers": 0, "precision": "32-true", "batch": 1}
+    config["distortion"] |= {**common, "crop": 64, "validation_pairs": 1}
+    config["score"] |= {**common, "crop": 64, "sets": 1, "validation_sets": 1, "levels": 1}
+    path = tmp_path / "swin.yaml"
+    path.write_text(yaml.safe_dump(config))
+    train_distortion(path, tmp_path / "out", console=QUIET)
+    train_score(path, tmp_path / "out", console=QUIET)
+    judge = PixelPerfect.from_pretrained(tmp_path / "out")
+    a, b = torch.rand(2, 1, 3, 70, 51)
+    with torch.no_grad():
+        maps, score = judge.judge(a, b)
+        back, score_back = judge.judge(b, a)
+        same = judge.maps(a, a.clone())
+    assert (maps + back - 1).abs().max() <= 1e-6 and (score + score_back).abs().max() <= 1e-6
+    assert bool((same == 0.5).all())
+
+
+def test_killed_training_loses_at_most_the_last_checkpoint(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, steps=100_000)
+    script = (
+        "import pixelperfect_models.training.loop as loop; loop._CHECKPOINT_SECONDS = 0.5\n"
+        "from pixelperfect_models.training import train_distortion\n"
+        f"train_distortion({str(config)!r}, {str(tmp_path / 'out')!r})\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL)
+    file = tmp_path / "out" / "distortion" / CHECKPOINT
+    deadline = time.monotonic() + 120
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    state = torch.load(file, weights_only=True)
+    assert state["step"] > 0
+
+
+def test_quality_sets_are_kept_and_ranked(tmp_path: Path) -> None:
+    from pixelperfect_models.distortions.engine import DistortionEngine
+
+    options = {"count": 3, "crop": 48, "levels": 2, "types_per_set": 2, "seed": 0}
+    files = make_sets(tmp_path, PhotoPool([CLEAN]), DistortionEngine(), **options)  # type: ignore[arg-type]
+    stamps = [file.stat().st_mtime_ns for file in files]
+    assert make_sets(tmp_path, PhotoPool([CLEAN]), DistortionEngine(), **options) == files  # type: ignore[arg-type]
+    assert [file.stat().st_mtime_ns for file in files] == stamps
+    sets = QualitySets(files, 3, seed=0)
+    item = sets[0]
+    assert item["images"].shape == (5, 3, 48, 48)
+    assert item["quality"][0] == item["quality"].max() and item["quality"].min() >= 0
+
+
+def test_photo_pool_splits_and_crops(tmp_path: Path) -> None:
+    for index in range(4):
+        write_image(tmp_path / f"{index}.png", torch.full((1, 3, 40, 24), index / 4))
+    pool = PhotoPool([tmp_path], validation=0.25)
+    assert len(pool.validation) == 1 and not set(pool.validation) & set(pool.training)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        crop = pool.crop(rng, 32)
+        assert crop.shape == (32, 32, 3) and crop.dtype == np.float32 and 0 <= crop.min() <= crop.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda c: c["distortion"].update(stepz=3), "distortion.stepz"),
+        (lambda c: c["distortion"].update(steps=0), "distortion.steps"),
+        (lambda c: c.pop("network"), "network"),
+    ],
+)
+def test_wrong_configurations_name_the_key(tmp_path: Path, change, expected: str) -> None:  # type: ignore[no-untyped-def]
+    path = tiny_config(tmp_path)
+    config = yaml.safe_load(path.read_text())
+    change(config)
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError, match=expected):
+        load_config(path)
+
+
+def test_unknown_configuration_and_unset_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="did you mean 'compact'"):
+        load_config("compct")
+    monkeypatch.delenv("PIXELPERFECT_DATA", raising=False)
+    with pytest.raises(UserError, match="PIXELPERFECT_DATA"):
+        train_distortion("compact", tmp_path)
