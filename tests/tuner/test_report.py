@@ -24,7 +24,7 @@ from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import read_image, to_array
 from tuner.overlays import PALETTE
-from tuner.report import encode, write_report
+from tuner.report import build, encode, write_report
 from tuner.report.charts import Axis, value_range
 from tuner.report.encode import picture_data
 from tuner.report.figures import ENOUGH_TRIALS, history, slice_plot
@@ -247,6 +247,21 @@ def test_two_pictures_of_512_stay_under_six_megabytes() -> None:
     )
     data, _ = picture_data(PictureSet(shown, 2, CHANNELS, ""))
     assert len(json.dumps(data)) < 5_900_000, "the rest of the page is below 0.1 MB"
+
+
+def test_a_file_name_cannot_end_the_data_of_the_page() -> None:
+    image = np.zeros((16, 16, 3), np.float32)
+    excess = np.zeros((15, 16, 16), np.float32)
+    name = "<!--<script>&"
+    shown = ShownPicture(
+        name,
+        dict.fromkeys(("input", "start", "best", "reference"), image),
+        {"start": excess, "best": excess},
+        {"start": (None,) * 15, "best": (None,) * 15},
+    )
+    data = build._shown(PictureSet((shown,), 1, CHANNELS, ""))["data"]
+    assert "<" not in data
+    assert json.loads(data)["pictures"][0]["name"] == name
 
 
 def test_large_pictures_are_shown_smaller() -> None:
