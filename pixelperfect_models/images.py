@@ -54,6 +54,8 @@ def read_array(path: str | Path) -> np.ndarray:
         raise
     except UnidentifiedImageError:
         raise ImageFileError(f"{path}: not a picture file that can be read ({', '.join(SUFFIXES)})") from None
+    except PermissionError:
+        raise ImageFileError(f"{path}: cannot be read (permission denied)") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageFileError(f"{path}: the picture is broken or truncated ({error})") from None
     height, width = array.shape[:2]

@@ -23,6 +23,7 @@ from pixelperfect_models.networks import (
     build_scoring_network,
 )
 from pixelperfect_models.networks.decoders import Decoded
+from pixelperfect_models.networks.scoring_network import pool_streams
 
 DISTORTION_WEIGHTS, SCORE_WEIGHTS = "distortion.safetensors", "score.safetensors"
 
@@ -103,13 +104,13 @@ class PixelPerfect(nn.Module):
 
     def score(self, test: torch.Tensor, ref: torch.Tensor | Reference) -> torch.Tensor:
         """Relational score (N,): positive where test looks better than ref. Arguments as :meth:`maps`."""
-        return self.scoring(self._decode(test, ref)).score
+        return self.scoring(pool_streams(self._decode(test, ref))).score
 
     def judge(self, test: torch.Tensor, ref: torch.Tensor | Reference) -> tuple[torch.Tensor, torch.Tensor]:
         """Maps and score in one pass: what :meth:`maps` and :meth:`score` give, at the price of one."""
         decoded = self._decode(test, ref)
         maps = self.distortion.to_maps(decoded.logits, (test.shape[-2], test.shape[-1]))
-        return maps, self.scoring(decoded).score
+        return maps, self.scoring(pool_streams(decoded)).score
 
     def _decode(self, test: torch.Tensor, ref: torch.Tensor | Reference) -> Decoded:
         self._check(test, "test")
@@ -151,6 +152,7 @@ def save_network(network: nn.Module, file: Path, options: Mapping[str, Any], cha
     metadata = {"network": json.dumps(dict(options)), "channels": json.dumps(list(channels))}
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file(state, file, metadata=metadata)
+    file.chmod(0o644)  # safetensors writes 0600, which an installed package's other users could not read
 
 
 def _metadata(file: Path) -> dict[str, str]:

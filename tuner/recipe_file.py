@@ -81,7 +81,8 @@ def _resolve(document: Source, path: Path | None, folder: Path, check_images: bo
     if spec and pipeline:
         spec = resolve_parameters(spec, pipeline, document)
         if search:
-            search = resolve_search(search, spec, pipeline, document)
+            incumbent = images is not None and images.reference == "incumbent"
+            search = resolve_search(search, spec, pipeline, document, incumbent)
     pairs: tuple[ImagePair, ...] = ()
     if images and check_images and not document.has_problems_below("images"):
         pairs = _find_pictures(images, folder, document)

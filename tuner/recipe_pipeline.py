@@ -46,9 +46,16 @@ def resolve_parameters(spec: PipelineSpec, pipeline: Pipeline, source: Source) -
 
 
 def resolve_search(
-    search: AutoSearch | GradientSearch | OptunaSearch, spec: PipelineSpec, pipeline: Pipeline, source: Source
+    search: AutoSearch | GradientSearch | OptunaSearch,
+    spec: PipelineSpec,
+    pipeline: Pipeline,
+    source: Source,
+    incumbent: bool = False,
 ) -> GradientSearch | OptunaSearch:
-    """What ``auto`` stands for here; a gradient search that this pipeline cannot have is recorded as a problem."""
+    """What ``auto`` stands for here; a gradient search that this pipeline cannot have is recorded as a problem.
+
+    ``incumbent``: candidates are compared with the best so far, a reference that changes under a descent.
+    """
     steps = [name for name in spec.search if not _continuous(pipeline.parameters.get(name))]
     if isinstance(search, GradientSearch):
         if not pipeline.differentiable:
@@ -64,7 +71,7 @@ def resolve_search(
         return search
     if isinstance(search, OptunaSearch):
         return search
-    if steps or not pipeline.differentiable:
+    if steps or incumbent or not pipeline.differentiable:
         trials = search.trials if search.trials is not None else OptunaSearch().trials
         return OptunaSearch(trials=trials, seed=search.seed, timeout=search.timeout)
     chosen = GradientSearch(seed=search.seed, timeout=search.timeout)

@@ -7,6 +7,7 @@ two streams the scoring network builds on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -59,9 +60,7 @@ class PyramidDecoder(nn.Module):
         self.fine_odd = nn.Conv2d(fine, width, 1, bias=False)
         self.merges = nn.ModuleList(OddEvenMerge(c, width) for c in channels[1 : 1 + len(trunk)])
         self.enter = nn.ModuleList(nn.Conv2d(2 * width, c, 1) for c, _ in zip(trunk, self.merges, strict=False))
-        self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(trunk, trunk[1:], strict=False)
-        )
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(trunk))
         self.stages = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(c) for _ in range(count))) for c, count in zip(trunk, blocks, strict=True)
         )
@@ -118,9 +117,7 @@ class MaskAttentionDecoder(nn.Module):
     to fine. Queries read even streams only and the logits are a product with the odd one, so they are odd.
     """
 
-    def __init__(
-        self, channels: Sequence[int], types: int, width: int = 96, layers: int = 3, heads: int = 4
-    ) -> None:
+    def __init__(self, channels: Sequence[int], types: int, width: int = 96, layers: int = 3, heads: int = 4) -> None:
         super().__init__()
         self.width = width
         self.pixel = PyramidDecoder(channels, types, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import timm
@@ -50,9 +51,7 @@ class CompactEncoder(nn.Module):
         self.stem = nn.Conv2d(12, widths[0], 3, padding=1)
         # Each scale is reduced together with the local log-energy of the scale before: noise, blur and texture
         # differ in energy, over orders of magnitude, long before they differ in anything a few layers can see.
-        self.reduce = nn.ModuleList(
-            nn.Conv2d(2 * a, b, 3, stride=2, padding=1) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.reduce = nn.ModuleList(nn.Conv2d(2 * a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
         self.stages = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
             for width, count in zip(widths, blocks, strict=True)

@@ -23,6 +23,20 @@ class Scored(NamedTuple):
     """(N, E), odd; what the contrastive loss sees."""
 
 
+class Streams(NamedTuple):
+    """What S reads of F's answer, at stride 8: (N, stream + types, H / 8, W / 8) each."""
+
+    odd: torch.Tensor
+    even: torch.Tensor
+
+
+def pool_streams(decoded: Decoded) -> Streams:
+    """F's streams and logits, averaged to stride 8: what S starts from. Has no weights, so it can be cached."""
+    odd = torch.cat([decoded.odd, decoded.logits], dim=1)
+    even = torch.cat([decoded.even, decoded.logits.abs()], dim=1)
+    return Streams(*(nnf.avg_pool2d(at_least_float32(x), 2, ceil_mode=True) for x in (odd, even)))
+
+
 class ScoringNetwork(nn.Module):
     """Odd/even blocks at several scales over F's streams, pooled by three norms, then an odd two-layer head.
 
@@ -30,7 +44,7 @@ class ScoringNetwork(nn.Module):
         types: K, channels of F's logits.
         stream: channels of F's odd and even streams.
         width: channels of this network's streams.
-        scales: number of scales, stride 4 first, each half of the one before.
+        scales: number of scales, stride 8 first, each half of the one before.
         embedding: E, size of the odd embedding.
         powers: the norms of the pooling. 1 weighs every pixel alike, higher ones the worst places.
     """
@@ -54,10 +68,9 @@ class ScoringNetwork(nn.Module):
         self.direct = nn.Linear(pooled, 1, bias=False)
         self.head = nn.Linear(embedding, 1, bias=False)
 
-    def forward(self, decoded: Decoded) -> Scored:
-        """``decoded`` as :meth:`DistortionNetwork.decode` gives it."""
-        odd = self.odd(torch.cat([decoded.odd, decoded.logits], dim=1))
-        even = self.even(torch.cat([decoded.even, decoded.logits.abs()], dim=1))
+    def forward(self, streams: Streams) -> Scored:
+        """``streams`` as :func:`pool_streams` gives them."""
+        odd, even = self.odd(streams.odd), self.even(streams.even)
         pooled: list[torch.Tensor] = []
         for index, block in enumerate(self.blocks):
             if index:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -105,7 +104,7 @@ def fit(
             state |= {"average": average.state_dict(), "optimizer": optimizer.state_dict()}
             part = file.with_suffix(".part")
             torch.save(state, part)
-            os.replace(part, file)
+            part.replace(file)
 
     means: dict[str, float] = {}
     saved = time.monotonic()

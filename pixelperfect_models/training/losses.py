@@ -44,9 +44,15 @@ def ranking_loss(
     Returns:
         A 0-dim tensor; 0 when no pair is far enough apart.
     """
-    gap = quality[:, None] - quality[None, :]
-    hinge = (delta * gap / step - (scores[:, None] - scores[None, :])).clamp(min=0.0)
-    chosen = (gap > tie).to(scores.dtype)
+    return pair_loss(scores[:, None] - scores[None, :], quality[:, None] - quality[None, :], delta, step, tie)
+
+
+def pair_loss(
+    score: torch.Tensor, gap: torch.Tensor, delta: float = 1.0, step: float = 0.2, tie: float = 0.02
+) -> torch.Tensor:
+    """The hinge of :func:`ranking_loss` for relational scores of pairs, ``score`` and quality ``gap`` of one shape."""
+    hinge = (delta * gap.abs() / step - score * gap.sign()).clamp(min=0.0)
+    chosen = (gap.abs() > tie).to(score.dtype)
     return (hinge * chosen).sum() / chosen.sum().clamp(min=1.0)
 
 

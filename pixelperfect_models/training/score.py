@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,22 +13,15 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from pixelperfect_models.distortions.engine import DistortionEngine
-from pixelperfect_models.judge import (
-    DISTORTION_WEIGHTS,
-    SCORE_WEIGHTS,
-    PixelPerfect,
-    load_distortion_network,
-    save_network,
-)
-from pixelperfect_models.networks import DistortionNetwork, ScoringNetwork, build_scoring_network
-from pixelperfect_models.networks.decoders import Decoded
-from pixelperfect_models.networks.scoring_network import Scored
+from pixelperfect_models.judge import DISTORTION_WEIGHTS, SCORE_WEIGHTS, load_distortion_network, save_network
+from pixelperfect_models.networks import ScoringNetwork, build_scoring_network
+from pixelperfect_models.networks.scoring_network import Scored, Streams
 from pixelperfect_models.training.config import ScoreTraining, load_config, photo_folders
 from pixelperfect_models.training.loop import fit, make_fabric
-from pixelperfect_models.training.losses import info_nce, ranking_loss
+from pixelperfect_models.training.losses import info_nce, pair_loss, ranking_loss
 from pixelperfect_models.training.model_card import write_model_card
 from pixelperfect_models.training.photos import PhotoPool
-from pixelperfect_models.training.quality_sets import QualitySets, make_sets
+from pixelperfect_models.training.quality_sets import QualitySets, cache_streams, make_sets
 
 _NOTES = (
     "Training pictures are ordered by severity within a type and by the rank consensus of VSI, MDSI, HaarPSI and half "
@@ -63,11 +56,17 @@ def train_score(
     fabric = make_fabric(schedule.precision)
     train_files = _sets(out, pool, engine, schedule, settings.seed, validation=False, console=console)
     validation_files = _sets(out, pool, engine, schedule, settings.seed, validation=True, console=console)
-    dataset = QualitySets(train_files, schedule.steps * schedule.batch * fabric.world_size, settings.seed)
     distortion.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    weights = hashlib.sha256((out / DISTORTION_WEIGHTS).read_bytes()).hexdigest()
+    streams, validation_streams = (
+        cache_streams(files, distortion, weights, fabric.autocast, console) for files in (train_files, validation_files)
+    )
+    total = schedule.steps * schedule.batch * fabric.world_size
+    dataset = QualitySets(train_files, streams, total, settings.seed)
+    held_out = QualitySets(validation_files, validation_streams, schedule.validation_sets, 0)
 
     def step(model: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return _losses(model, distortion, batch, schedule, fabric.autocast)
+        return _losses(model, batch, schedule)
 
     trained, means = fit(
         fabric, scoring, dataset, step, schedule, out / "score", resume=resume, title="score network", console=console
@@ -76,7 +75,7 @@ def train_score(
     if fabric.is_global_zero:
         assert isinstance(trained, ScoringNetwork)
         save_network(trained, file, settings.network.score, distortion.channels)
-        metrics = validate(PixelPerfect(distortion, trained), QualitySets(validation_files, schedule.validation_sets, 0))
+        metrics = validate(trained, held_out)
         write_model_card(
             file.with_suffix(".json"),
             network="score",
@@ -114,55 +113,30 @@ def _sets(
     )
 
 
-def _losses(
-    model: nn.Module,
-    distortion: DistortionNetwork,
-    batch: dict[str, torch.Tensor],
-    schedule: ScoreTraining,
-    autocast: Any,
-) -> dict[str, torch.Tensor]:
-    """Losses of one batch of sets: images (B, M, 3, S, S), quality, group and level (B, M)."""
-    images, quality = batch["images"], batch["quality"]
+def _losses(model: nn.Module, batch: dict[str, torch.Tensor], schedule: ScoreTraining) -> dict[str, torch.Tensor]:
+    """Losses of one batch of B sets as :class:`QualitySets` gives them."""
+    quality, order = batch["quality"], batch["order"]
     sets, members = quality.shape
-    flat = images.flatten(0, 1)
-    with torch.no_grad(), autocast():
-        features = distortion.encode(flat)
+    streams = Streams(batch["odd"].float().flatten(0, 1), batch["even"].float().flatten(0, 1))
+    scored: Scored = model(streams)
+    score = scored.score.float().unflatten(0, (sets, 2 * members))
+    embedding = scored.embedding.unflatten(0, (sets, 2 * members))[:, :members].flatten(0, 1)
     # Against the pristine picture: comparable over photos and types.
-    pristine = [f.unflatten(0, (sets, members))[:, :1].expand(-1, members, -1, -1, -1).flatten(0, 1) for f in features]
-    absolute = _score(model, distortion, features, pristine, autocast)
-    ranking = ranking_loss(absolute.score.float(), quality.flatten(), schedule.delta)
-    contrast = info_nce(absolute.embedding, quality.flatten(), schedule.tau)
-    # Between two distorted pictures of one photo: neighbours in a random cyclic order meet.
-    order = torch.randperm(members, device=quality.device)
-    partner = order[torch.arange(1, members + 1, device=quality.device) % members]
-    first = [f.unflatten(0, (sets, members))[:, order].flatten(0, 1) for f in features]
-    second = [f.unflatten(0, (sets, members))[:, partner].flatten(0, 1) for f in features]
-    relative = _score(model, distortion, first, second, autocast).score.float()
-    gap = (quality[:, order] - quality[:, partner]).flatten()
-    hinge = (schedule.delta * gap.abs() / 0.2 - relative * gap.sign()).clamp(min=0.0)
-    chosen = (gap.abs() > 0.02).to(hinge.dtype)
-    relational = (hinge * chosen).sum() / chosen.sum().clamp(min=1.0)
-    # Scores of a pair should be the difference of their scores against a third picture: one scale for all.
-    against = absolute.score.float().unflatten(0, (sets, members))
-    agreement = (relative - (against[:, order] - against[:, partner]).flatten()).abs().mean()
+    against = score[:, :members]
+    ranking = ranking_loss(against.flatten(), quality.flatten(), schedule.delta)
+    contrast = info_nce(embedding, quality.flatten(), schedule.tau)
+    # Between two pictures of one photo, neighbours in a random cyclic order.
+    relative = score[:, members:]
+    partner = order.roll(-1, dims=1)
+    gap = quality.gather(1, order) - quality.gather(1, partner)
+    relational = pair_loss(relative, gap, schedule.delta)
+    # The score of a pair should be the difference of the scores against a third picture: one scale for all.
+    agreement = (relative - (against.gather(1, order) - against.gather(1, partner))).abs().mean()
     # Severity of one type orders its pictures whatever the consensus says.
     ordinal = _ordinal_loss(against, batch["group"], batch["level"], schedule.delta)
     total = schedule.lambda_rank * (ranking + relational + 0.5 * ordinal) + schedule.lambda_con * contrast
     total = total + 0.2 * agreement
     return {"loss": total, "rank": ranking, "pair": relational, "order": ordinal, "nce": contrast, "agree": agreement}
-
-
-def _score(
-    model: nn.Module,
-    distortion: DistortionNetwork,
-    test: list[torch.Tensor],
-    ref: list[torch.Tensor],
-    autocast: Any,
-) -> Scored:
-    with torch.no_grad(), autocast():
-        decoded = distortion.decode(test, ref)
-    scored: Scored = model(Decoded(*(x.float() for x in decoded)))
-    return scored
 
 
 def _ordinal_loss(score: torch.Tensor, group: torch.Tensor, level: torch.Tensor, delta: float) -> torch.Tensor:
@@ -176,13 +150,14 @@ def _ordinal_loss(score: torch.Tensor, group: torch.Tensor, level: torch.Tensor,
 
 
 @torch.no_grad()
-def validate(judge: PixelPerfect, sets: QualitySets) -> dict[str, float]:
+def validate(scoring: ScoringNetwork, sets: QualitySets) -> dict[str, float]:
     """Figures on photos held out of training: SRCC with the consensus, and share of severity orders kept."""
-    judge = judge.to("cpu").eval()
+    scoring = scoring.to("cpu").eval()
     scores, qualities, kept, steps = [], [], 0, 0
     for index in range(len(sets)):
         item = sets[index]
-        score = judge.score(item["images"], item["images"][:1])
+        members = len(item["quality"])
+        score = scoring(Streams(item["odd"][:members].float(), item["even"][:members].float())).score
         scores.append(score.numpy())
         qualities.append(item["quality"].numpy())
         follows = (item["group"][:-1] == item["group"][1:]) & (item["level"][1:] == item["level"][:-1] + 1)

@@ -85,9 +85,7 @@ def test_the_reference_need_not_be_pristine(judge: PixelPerfect, photo: torch.Te
 def test_a_planted_region_is_found(judge: PixelPerfect, photo: torch.Tensor) -> None:
     where = torch.zeros(photo.shape[-2:])
     where[:, 48:] = 0.8
-    test, _ = DistortionEngine().planted(
-        to_array(photo), "luma_noise", where.numpy(), np.random.default_rng(0)
-    )
+    test, _ = DistortionEngine().planted(to_array(photo), "luma_noise", where.numpy(), np.random.default_rng(0))
     noise = (2 * judge.maps(to_tensor(test), photo) - 1)[0, CHANNELS.index("luma_noise")]
     assert noise[:, 56:].mean() > 3 * noise[:, :40].mean().abs()
 

@@ -18,13 +18,18 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from pixelperfect_models import PixelPerfect
+from pixelperfect_models.channels import CHANNELS
+from pixelperfect_models.distortions.engine import DistortionEngine
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import write_image
+from pixelperfect_models.networks import build_distortion_network
 from pixelperfect_models.training import train_distortion, train_score
 from pixelperfect_models.training.config import load_config, shipped_configs
+from pixelperfect_models.training.distortion import PairDataset
 from pixelperfect_models.training.loop import CHECKPOINT
+from pixelperfect_models.training.losses import map_loss
 from pixelperfect_models.training.photos import PhotoPool
-from pixelperfect_models.training.quality_sets import QualitySets, make_sets
+from pixelperfect_models.training.quality_sets import QualitySets, cache_streams, make_sets
 
 ROOT = Path(__file__).parents[2]
 CLEAN = ROOT / "recipes" / "photos" / "clean"
@@ -102,11 +107,6 @@ def test_an_existing_training_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    from pixelperfect_models.distortions.engine import DistortionEngine
-    from pixelperfect_models.networks import build_distortion_network
-    from pixelperfect_models.training.distortion import PairDataset
-    from pixelperfect_models.training.losses import map_loss
-
     settings = load_config(tiny_config(tmp_path))
     network = build_distortion_network(settings.network.encoder, settings.network.decoder)
     pairs = PairDataset(PhotoPool([CLEAN]), DistortionEngine(types=("exposure", "luma_noise")), 32, 0, 8)
@@ -162,16 +162,17 @@ def test_killed_training_loses_at_most_the_last_checkpoint(tmp_path: Path) -> No
 
 
 def test_quality_sets_are_kept_and_ranked(tmp_path: Path) -> None:
-    from pixelperfect_models.distortions.engine import DistortionEngine
-
     options = {"count": 3, "crop": 48, "levels": 2, "types_per_set": 2, "seed": 0}
     files = make_sets(tmp_path, PhotoPool([CLEAN]), DistortionEngine(), **options)  # type: ignore[arg-type]
     stamps = [file.stat().st_mtime_ns for file in files]
     assert make_sets(tmp_path, PhotoPool([CLEAN]), DistortionEngine(), **options) == files  # type: ignore[arg-type]
     assert [file.stat().st_mtime_ns for file in files] == stamps
-    sets = QualitySets(files, 3, seed=0)
+    settings = load_config(tiny_config(tmp_path))
+    network = build_distortion_network(settings.network.encoder, settings.network.decoder)
+    sets = QualitySets(files, cache_streams(files, network, "0" * 64), 3, seed=0)
     item = sets[0]
-    assert item["images"].shape == (5, 3, 48, 48)
+    assert item["odd"].shape == (10, 12 + len(CHANNELS), 6, 6) == item["even"].shape
+    assert item["odd"][0].abs().max() == 0  # the pristine picture against itself
     assert item["quality"][0] == item["quality"].max() and item["quality"].min() >= 0
 
 

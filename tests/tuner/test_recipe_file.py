@@ -259,6 +259,13 @@ class TestAuto:
         black_box = {"name": "denoise.bilateral_opencv", "search": {"sigma_color": {}}}
         assert self.load(recipe, black_box, {"seed": 4}) == OptunaSearch(seed=4)
 
+    def test_optuna_where_the_reference_is_the_incumbent(self, recipe: Path) -> None:
+        data = yaml.safe_load(RECIPE)
+        data["images"]["reference"] = "incumbent"
+        data["pipeline"] = {"name": "denoise.bilateral", "search": {"sigma_color": {}}}
+        data["search"] = {}
+        assert isinstance(load_recipe(data, folder=recipe.parent).search, OptunaSearch)
+
     def test_gradient_is_refused_where_it_cannot_work(self, recipe: Path) -> None:
         with pytest.raises(UserError, match=r"search\.strategy: found gradient, but window is not continuous"):
             self.load(recipe, {"name": "denoise.bilateral", "search": {"window": {}}}, {"strategy": "gradient"})

@@ -129,7 +129,8 @@ def importances(study: optuna.Study, gradient: bool) -> Importances:
     if len({trial.value for trial in done}) < 2:
         return Importances((), "All trials have the same value, so no parameter explains a difference.")
     try:
-        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        # Optuna's own 64 trees of depth 64 take minutes for 500 trials; shallow ones agree with them within a few per cent.
+        evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, max_depth=7, seed=0)
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     except (ValueError, RuntimeError) as error:
         return Importances((), f"Importances could not be computed: {error}")
