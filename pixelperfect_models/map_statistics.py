@@ -111,9 +111,7 @@ def region_weight(ref: torch.Tensor, region: str, mask: torch.Tensor | None = No
 
 
 def _sobel(grey: torch.Tensor) -> torch.Tensor:
-    kernel = (
-        torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], dtype=grey.dtype, device=grey.device) / 8
-    )
+    kernel = grey.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
     padded = nnf.pad(grey, (1, 1, 1, 1), mode="replicate")
     return nnf.conv2d(padded, torch.stack([kernel, kernel.T]).unsqueeze(1)).square().sum(1, keepdim=True).sqrt()
 

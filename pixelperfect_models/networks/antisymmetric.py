@@ -15,6 +15,7 @@ one that ends linearly exactly 0.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as nnf
@@ -60,9 +61,9 @@ class OddEvenBlock(nn.Module):
         return odd + self.mix(self.filter(odd) * gate), even
 
 
-def resize(stream: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def resize(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     """Bilinear resize of (N, C, h, w) to ``size`` (H, W): linear, so it keeps a stream odd or even."""
-    return nnf.interpolate(stream, size=size, mode="bilinear", align_corners=False)
+    return nnf.interpolate(stream, size=(size[0], size[1]), mode="bilinear", align_corners=False)
 
 
 def at_least_float32(stream: torch.Tensor) -> torch.Tensor:

@@ -76,10 +76,10 @@ class PyramidDecoder(nn.Module):
     def streams(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """The odd and the even stream at stride 4, (N, width, H / 4, W / 4)."""
         fine_odd, fine_even = self.fine(test[0], ref[0])
-        size = test[1].shape[-2:]
+        size = (test[1].shape[-2], test[1].shape[-1])
         odd = _pool_to(self.fine_odd(fine_odd), size)
         x = _fit(self.fine_down(torch.cat([nnf.relu(fine_even), fine_odd.abs()], dim=1)), size)
-        levels = []
+        levels: list[torch.Tensor] = []
         for index, stage in enumerate(self.stages):
             if index:
                 x = self.down[index - 1](nnf.relu(levels[-1]))
@@ -102,11 +102,11 @@ class PyramidDecoder(nn.Module):
 
 
 def _pool_to(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    return nnf.adaptive_avg_pool2d(stream, tuple(size))
+    return nnf.adaptive_avg_pool2d(stream, (size[0], size[1]))
 
 
 def _fit(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    return stream if stream.shape[-2:] == tuple(size) else resize(stream, (size[0], size[1]))
+    return stream if stream.shape[-2:] == tuple(size) else resize(stream, size)
 
 
 class MaskAttentionDecoder(nn.Module):

@@ -92,7 +92,7 @@ def train_distortion(
     pool = PhotoPool(folders, seed=settings.seed)
     torch.manual_seed(settings.seed)
     options = {"encoder": settings.network.encoder, "decoder": settings.network.decoder}
-    network = build_distortion_network(**options)
+    network = build_distortion_network(options["encoder"], options["decoder"])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fabric = make_fabric(schedule.precision)
     engine = DistortionEngine(types=schedule.types, p_swap=schedule.p_swap)

@@ -61,7 +61,7 @@ def make_sets(
         metrics = _metrics(pixels)
         part = file.with_suffix(".part")
         with part.open("wb") as stream:
-            np.savez(stream, images=pixels, group=group, level=level, **metrics)
+            np.savez(stream, images=pixels, group=group, level=level, **metrics)  # type: ignore[arg-type]
         part.replace(file)
         if console and (number + 1) % 50 == 0:
             console.print(f"quality sets: {number + 1}/{count}")
