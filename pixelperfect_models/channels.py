@@ -17,13 +17,21 @@ CHANNEL_DOCS: dict[str, str] = {
     "banding": "contours in smooth gradients from too few tone levels",
     "oversharpening": "halos and exaggerated local contrast at edges",
     "aliasing": "stair-steps, moire, zipper edges and false colour from sampling and demosaicing",
-    "color_shift": "a cast: white balance or colour matrix wrong",
-    "exposure": "too dark or too bright",
-    "contrast": "tone curve too steep or too flat, wrong gamma",
-    "saturation": "colours too vivid or too dull",
+    "color_shift": "a cast from wrong white balance; signed, more is warmer",
+    "exposure": "too dark or too bright; signed, more is brighter",
+    "contrast": "tone curve too steep or too flat, wrong gamma; signed, more is steeper",
+    "saturation": "colours too vivid or too dull; signed, more is more vivid",
     "chromatic_aberration": "colour fringes from channels scaled or shifted against each other",
     "ghosting": "doubled or displaced content: misregistration, merged motion",
 }
 
 CHANNELS: tuple[str, ...] = tuple(CHANNEL_DOCS)
 """The K channel names, in the order of the maps."""
+
+SIGNED_CHANNELS: frozenset[str] = frozenset({"color_shift", "exposure", "contrast", "saturation"})
+"""Channels whose maps say which way a picture differs, not which picture is worse.
+
+A map must change sides when the pictures swap. Of two pictures one is brighter, but nothing in them says whether that
+one is too bright or the other too dark; so above 0.5 means brighter (steeper, more vivid, warmer) than the reference,
+and penalties mind both directions.
+"""

@@ -1,7 +1,8 @@
 """From a distortion map to a number: regions, statistics and penalties, all differentiable.
 
 Maps hold values in [0, 1] with 0.5 neutral. The *excess* ``2 * map - 1`` is in intensity units: positive where
-the test picture has more of the distortion than the reference. Penalties see its positive part.
+the test picture has more of the distortion than the reference. Penalties see its positive part, and both directions of
+the signed channels.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as nnf
 
-from pixelperfect_models.channels import CHANNELS
+from pixelperfect_models.channels import CHANNELS, SIGNED_CHANNELS
 from pixelperfect_models.errors import UserError, suggest
 
 STATISTICS: tuple[str, ...] = ("mean", "p95", "max")
@@ -72,9 +73,15 @@ class Penalty:
         return f"{self.type}/{self.statistic}/{self.mask.name if self.mask else self.region}"
 
 
-def excess(maps: torch.Tensor) -> torch.Tensor:
-    """How much more of each distortion the test has, (N, K, H, W) in [0, 1]: the positive part of ``2 F - 1``."""
-    return (2.0 * maps - 1.0).clamp(min=0.0)
+def excess(maps: torch.Tensor, channels: Sequence[str] = CHANNELS) -> torch.Tensor:
+    """How much more of each distortion the test has, in intensity units: (N, K, H, W) to the same, in [0, 1].
+
+    The positive part of ``2 F - 1``; for signed channels (exposure, contrast, saturation, colour shift) its absolute
+    value, since too dark is as wrong as too bright.
+    """
+    signed = 2.0 * maps - 1.0
+    both_ways = torch.tensor([name in SIGNED_CHANNELS for name in channels], device=maps.device).view(-1, 1, 1)
+    return torch.where(both_ways, signed.abs(), signed.clamp(min=0.0))
 
 
 def luma(image: torch.Tensor) -> torch.Tensor:
@@ -158,7 +165,7 @@ def penalty_terms(
         channels: the names of the K maps.
     """
     terms: list[torch.Tensor] = []
-    over = excess(maps)
+    over = excess(maps, channels)
     regions: dict[tuple[str, Path | None], torch.Tensor] = {}
     for penalty in penalties:
         key = (penalty.region, penalty.mask)
@@ -174,10 +181,9 @@ def penalty_terms(
 def map_table(maps: torch.Tensor, channels: Sequence[str] = CHANNELS) -> list[dict[str, dict[str, float]]]:
     """Signed statistics of every channel for each picture: a list of ``{channel: {mean, p95, max}}``.
 
-    ``mean`` is that of the signed excess (negative: the reference has more); ``p95`` and ``max`` those of its
-    positive part.
+    ``mean`` is that of ``2 F - 1`` (negative: the reference has more); ``p95`` and ``max`` are of the :func:`excess`.
     """
-    signed, over = 2.0 * maps.detach() - 1.0, excess(maps.detach())
+    signed, over = 2.0 * maps.detach() - 1.0, excess(maps.detach(), channels)
     everywhere = torch.ones_like(maps[:, :1])
     mean = statistic(signed, everywhere, "mean")
     p95, highest = statistic(over, everywhere, "p95"), statistic(over, everywhere, "max")

@@ -116,8 +116,6 @@ def test_a_wheel_holds_everything_a_run_needs(tmp_path: Path) -> None:
         check=False,
     )
     assert built.returncode == 0, built.stderr
-    import zipfile
-
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     for needed in (

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pixelperfect_models.channels import SIGNED_CHANNELS
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import read_image, to_array
 from tuner.map_sheet import map_sheet
@@ -106,7 +107,9 @@ def compare_images(
 def type_row(name: str, excess: np.ndarray) -> TypeRow:
     """The table's line for one signed map (H, W) in [-1, 1]."""
     numbers = summarize(excess)
-    return TypeRow(name, numbers.mean, numbers.p95, numbers.max, numbers.min, worst_region(excess))
+    return TypeRow(
+        name, numbers.mean, numbers.p95, numbers.max, numbers.min, worst_region(excess, name in SIGNED_CHANNELS)
+    )
 
 
 def require_same_size(pictures: dict[str, torch.Tensor]) -> None:

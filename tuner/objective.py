@@ -213,7 +213,7 @@ class Objective:
         maps, score = self.judge.judge(image, reference)
         value = self.score_weight * score[0]
         penalties: dict[str, float] = {}
-        over = excess(maps)
+        over = excess(maps, self.judge.types)
         for penalty in self.penalties:
             channel = self.judge.types.index(penalty.type)
             amount = statistic(over[:, channel : channel + 1], regions.weight(penalty), penalty.statistic)[0, 0]

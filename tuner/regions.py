@@ -38,23 +38,27 @@ class Region:
         }
 
 
-def worst_region(excess: np.ndarray) -> Region | None:
+def worst_region(excess: np.ndarray, signed: bool = False) -> Region | None:
     """The box where the test has most more of a distortion than the reference.
 
-    The positive part of the map is averaged over windows of an eighth of the shorter side (at least 8 pixels), so
-    that a single pixel does not decide. Around the window with the highest average, up to one and a half windows
-    away, the connected area above half of that average is taken; the region is its bounding box. A distortion that
-    is everywhere alike thus gives a box of about three windows, not the whole picture.
+    The positive part of the map (of a signed channel: its absolute value) is averaged over windows of an eighth of
+    the shorter side (at least 8 pixels), so that a single pixel does not decide. Around the window with the highest
+    average, up to one and a half windows away, the connected area above half of that average is taken; the region is
+    its bounding box. A distortion that is everywhere alike thus gives a box of about three windows, not the whole
+    picture.
 
     Args:
         excess: signed excess, (H, W) in [-1, 1].
+        signed: whether the map's channel is one of ``SIGNED_CHANNELS``, where both directions are wrong.
 
     Returns:
         The region, or None where neither the window nor the box reaches a mean of ``NOTICEABLE``.
     """
     height, width = excess.shape
     window = max(8, min(height, width) // 8)
-    smooth = ndimage.uniform_filter(np.maximum(excess, 0.0).astype(np.float64), window, mode="nearest")
+    smooth = ndimage.uniform_filter(
+        (np.abs(excess) if signed else np.maximum(excess, 0.0)).astype(np.float64), window, mode="nearest"
+    )
     row, column = np.unravel_index(int(np.argmax(smooth)), smooth.shape)
     if smooth[row, column] < NOTICEABLE:
         return None
@@ -66,7 +70,7 @@ def worst_region(excess: np.ndarray) -> Region | None:
     region = region_at(
         excess, left + columns.start, top + rows.start, columns.stop - columns.start, rows.stop - rows.start
     )
-    return region if region.excess >= NOTICEABLE else None
+    return region if (abs(region.excess) if signed else region.excess) >= NOTICEABLE else None
 
 
 def region_at(excess: np.ndarray, left: int, top: int, width: int, height: int) -> Region:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pixelperfect_models.channels import CHANNELS
+from pixelperfect_models.channels import CHANNELS, SIGNED_CHANNELS
 from pixelperfect_models.distortions import severity
-from pixelperfect_models.distortions.render import render
+from pixelperfect_models.distortions.render import layer_sign, render
 from pixelperfect_models.distortions.spatial import draw_peak, random_intensity_map
 from pixelperfect_models.distortions.table import DISTORTIONS
 
@@ -90,18 +90,26 @@ def apply_layers(photo: np.ndarray, layers: Iterable[Layer]) -> np.ndarray:
 
 
 def channel_intensity(layers: Iterable[Layer], shape: tuple[int, int]) -> np.ndarray:
-    """Intensity per channel and pixel, (K, H, W) float32 in [0, 1].
+    """Intensity per channel and pixel, (K, H, W) float32 in [0, 1], of signed channels in [-1, 1].
 
-    Types of one channel combine as 1 - (1 - a)(1 - b), each times its share in that channel.
+    Types of one channel combine as 1 - (1 - a)(1 - b), each times its share in that channel; those of a signed
+    channel add, each with the sign of its direction.
     """
     left: dict[str, np.ndarray] = {}
+    directed: dict[str, np.ndarray] = {}
     for layer in layers:
         for channel, share in DISTORTIONS[layer.name].channels.items():
+            if channel in SIGNED_CHANNELS:
+                part = np.float32(share * layer_sign(layer.seed)) * layer.intensity
+                directed[channel] = directed[channel] + part if channel in directed else part
+                continue
             kept = 1.0 - np.float32(share) * layer.intensity
             left[channel] = left[channel] * kept if channel in left else kept
     result = np.zeros((len(CHANNELS), *shape), dtype=np.float32)
     for channel, kept in left.items():
         result[CHANNELS.index(channel)] = 1.0 - kept
+    for channel, part in directed.items():
+        result[CHANNELS.index(channel)] = np.clip(part, -1.0, 1.0)
     return result
 
 
@@ -171,8 +179,8 @@ class DistortionEngine:
             ref = self._finish(apply_layers(photo, other), rng) if other else photo.copy()
         target = channel_intensity(layers, shape)
         target -= channel_intensity(other, shape)
-        target *= 0.5
-        target += 0.5
+        # Two pictures can be wrong in opposite directions, which is further apart than a map can say.
+        target = 0.5 + 0.5 * np.clip(target, -1.0, 1.0)
         if rng.random() < self.p_swap:
             return ref, test, 1.0 - target
         return test, ref, target

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pixelperfect_models.distortions import severity
+from pixelperfect_models.distortions.common import random_sign
 
 Intensity = float | np.ndarray
 
@@ -24,6 +25,14 @@ def _levels(lowest: float, highest: float) -> list[float]:
     if lowest > 0.4 * highest:
         return [lowest, highest]
     return [0.45 * highest, highest] if highest < 0.5 else [0.25 * highest, 0.55 * highest, highest]
+
+
+def layer_sign(seed: int) -> int:
+    """+1 or -1: which way a type of a signed channel goes when :func:`render` is given ``default_rng(seed)``.
+
+    Those types draw :func:`.common.random_sign` first: +1 is brighter, steeper, more vivid, warmer.
+    """
+    return int(random_sign(np.random.default_rng(int(np.random.default_rng(seed).integers(2**63)))))
 
 
 def render(image: np.ndarray, name: str, intensity: Intensity, rng: np.random.Generator) -> np.ndarray:

@@ -16,6 +16,7 @@ from pixelperfect_models.distortions.table import DISTORTIONS
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import list_images, read_array, to_tensor
 from pixelperfect_models.judge import PixelPerfect
+from pixelperfect_models.map_statistics import excess
 
 
 def evaluate_planted(
@@ -56,13 +57,13 @@ def evaluate_planted(
             where = np.where(where > 0.5 * where.max(), np.float32(rng.uniform(0.4, 1.0)), np.float32(0.0))
             test, _ = engine.planted(crop, name, where, rng)
             with torch.no_grad():
-                maps = judge.maps(to_tensor(test), to_tensor(crop))[0].numpy()
-            signed = 2.0 * maps - 1.0
-            hits += int(np.clip(signed, 0, None).mean((1, 2)).argmax() in own)
+                maps = judge.maps(to_tensor(test), to_tensor(crop))
+            found = excess(maps, judge.types)[0].numpy()
+            hits += int(found.mean((1, 2)).argmax() in own)
             inside = where > 0
             if 0 < inside.sum() < inside.size:
-                areas.append(max(_auc(signed[channel], inside) for channel in own))
-            leakage += np.clip(signed, 0, None)[:, inside].mean(1) / per_type
+                areas.append(max(_auc(found[channel], inside) for channel in own))
+            leakage += found[:, inside].mean(1) / per_type
             done += 1
             if progress:
                 progress(done, result["pairs"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelperfect_models.channels import CHANNELS
+from pixelperfect_models.channels import CHANNELS, SIGNED_CHANNELS
 from pixelperfect_models.distortions import engine as engine_module
 from pixelperfect_models.distortions import severity
 from pixelperfect_models.distortions.engine import (
@@ -133,7 +135,10 @@ def test_planted_maps(name: str, picture: np.ndarray) -> None:
     test, target = DistortionEngine().planted(picture, name, intensity, np.random.default_rng(0))
     np.testing.assert_array_equal(test[:, :40], picture[:, :40])
     for channel, share in DISTORTIONS[name].channels.items():
-        np.testing.assert_allclose(target[CHANNELS.index(channel)], 0.5 + 0.5 * share * intensity, atol=1e-6)
+        found = target[CHANNELS.index(channel)] - 0.5
+        if channel in SIGNED_CHANNELS:
+            found = found * np.sign(found[0, -1])
+        np.testing.assert_allclose(found, 0.5 * share * intensity, atol=1e-6)
     others = [index for index, channel in enumerate(CHANNELS) if channel not in DISTORTIONS[name].channels]
     assert np.all(target[others] == 0.5)
 
@@ -178,3 +183,26 @@ def test_refusals(picture: np.ndarray) -> None:
         DistortionEngine().pair(picture.astype(np.float64), np.random.default_rng(0))
     with pytest.raises(ValueError, match="levels=1"):
         DistortionEngine().ordinal_set(picture, np.random.default_rng(0), levels=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "amount"),
+    [
+        ("exposure", lambda x: x.mean()),
+        ("contrast", lambda x: x.std()),
+        ("saturation", lambda x: (x.max(2) - x.min(2)).mean()),
+        ("color_cast", lambda x: (x[..., 0] - x[..., 2]).mean()),
+    ],
+)
+def test_signed_targets_say_which_way(name: str, amount: Callable[[np.ndarray], float]) -> None:
+    photo = np.random.default_rng(0).random((48, 48, 3)).astype(np.float32) * 0.5 + 0.25
+    photo[:, :, 2] *= 0.8
+    (channel,) = DISTORTIONS[name].channels
+    seen = set()
+    for seed in range(12):
+        where = np.full((48, 48), 0.6, np.float32)
+        test, target = DistortionEngine().planted(photo, name, where, np.random.default_rng(seed))
+        sign = np.sign(target[CHANNELS.index(channel)].mean() - 0.5)
+        assert sign == np.sign(amount(test) - amount(photo))
+        seen.add(float(sign))
+    assert seen == {-1.0, 1.0}

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelperfect_models.channels import CHANNELS
+from pixelperfect_models.channels import CHANNELS, SIGNED_CHANNELS
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.map_statistics import (
     Penalty,
@@ -26,7 +26,11 @@ def neutral(height: int = 20, width: int = 20) -> torch.Tensor:
 
 
 def test_excess_is_the_positive_part_in_intensity_units() -> None:
-    assert torch.allclose(excess(torch.tensor([0.0, 0.4, 0.5, 0.75, 1.0])), torch.tensor([0.0, 0.0, 0.0, 0.5, 1.0]))
+    maps = torch.tensor([0.0, 0.4, 0.5, 0.75, 1.0]).view(1, 1, 1, 5)
+    both = excess(maps.expand(1, 2, 1, 5), ("blur", "exposure"))
+    assert torch.allclose(both[0, 0, 0], torch.tensor([0.0, 0.0, 0.0, 0.5, 1.0]))
+    # Too dark is as wrong as too bright.
+    assert torch.allclose(both[0, 1, 0], torch.tensor([1.0, 0.2, 0.0, 0.5, 1.0]))
 
 
 def test_statistics_by_hand() -> None:
@@ -73,7 +77,8 @@ def test_penalties_by_hand() -> None:
     maps = neutral()
     maps[0, CHANNELS.index("blur")] = 0.6  # excess 0.2 everywhere
     maps[0, CHANNELS.index("luma_noise"), :10] = 0.75  # excess 0.5 in half
-    maps[0, CHANNELS.index("exposure")] = 0.1  # the reference has more: free
+    maps[0, CHANNELS.index("exposure")] = 0.1  # darker by 0.8
+    maps[0, CHANNELS.index("banding")] = 0.1  # the reference has more: free
     ref = torch.full((1, 3, 20, 20), 0.5)
     mask = torch.zeros(1, 1, 20, 20)
     mask[..., 10:, :] = 1
@@ -82,16 +87,18 @@ def test_penalties_by_hand() -> None:
         Penalty("luma_noise", 1.0),
         Penalty("luma_noise", 1.0, region="mask", mask=Path("m.png")),
         Penalty("exposure", 1.0, statistic="max"),
+        Penalty("banding", 1.0, statistic="max"),
         Penalty("blur", 1.0, above=0.5),
     ]
     terms = penalty_terms(maps, ref, penalties, {Path("m.png"): mask})
-    assert [t.item() for t in terms] == pytest.approx([0.15, 0.25, 0.0, 0.0, 0.0], abs=1e-6)
+    assert [t.item() for t in terms] == pytest.approx([0.15, 0.25, 0.0, 0.8, 0.0, 0.0], abs=1e-6)
 
 
 def test_map_table_keeps_the_sign_in_the_mean() -> None:
     maps = neutral()
     maps[0, 0] = 0.25
     row = map_table(maps)[0][CHANNELS[0]]
+    assert CHANNELS[0] not in SIGNED_CHANNELS
     assert row["mean"] == pytest.approx(-0.5) and row["max"] == 0.0
 
 

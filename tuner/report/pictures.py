@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pipelines import Pipeline, load
+from pixelperfect_models.channels import SIGNED_CHANNELS
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import to_array
 from tuner.objective import Judge
@@ -119,7 +120,13 @@ def _judged(picture: Picture, reference: torch.Tensor, outputs: dict[str, torch.
         name=picture.name,
         images={role: to_array(image) for role, image in images.items()},
         excess=excess,
-        regions={side: tuple(worst_region(values) for values in excess[side]) for side in SIDES},
+        regions={
+            side: tuple(
+                worst_region(values, name in SIGNED_CHANNELS)
+                for name, values in zip(judge.types, excess[side], strict=True)
+            )
+            for side in SIDES
+        },
     )
 
 
@@ -132,7 +139,7 @@ def worst_of_all(pictures: PictureSet, most: int = 8) -> list[WorstRegion]:
                 box = (region.left, region.top, region.width, region.height)
                 start = region_at(picture.excess["start"][place], *box).excess
                 found.append(WorstRegion(picture.name, pictures.types[place], region, start))
-    return sorted(found, key=lambda worst: -worst.region.excess)[:most]
+    return sorted(found, key=lambda worst: -abs(worst.region.excess))[:most]
 
 
 def per_picture(records: RunRecords) -> list[dict[str, Any]]:
