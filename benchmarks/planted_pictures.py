@@ -20,8 +20,8 @@ from PIL import Image
 from skimage.util import random_noise
 
 from pixelperfect_models import PixelPerfect
-from pixelperfect_models.images import list_images, read_array, write_image
-from tuner.compare import compare
+from pixelperfect_models.images import list_images, read_array, to_tensor, write_image
+from tuner.compare import compare_images
 
 SIDE = 384
 
@@ -62,9 +62,8 @@ def main() -> None:
         top, left, bottom, right = (round(share * clean.shape[0]) for share in box)
         test = clean.copy()
         test[top:bottom, left:right] = distort(clean)[top:bottom, left:right]
-        write_image(out / "files" / f"{name}.png", test)
-        write_image(out / "files" / f"{name}_ref.png", clean)
-        found = compare(out / "files" / f"{name}.png", out / "files" / f"{name}_ref.png", judge)
+        names = (name, photos[(5 * number + 3) % len(photos)].name)
+        found = compare_images(to_tensor(test), to_tensor(clean), judge, names)
         write_image(out / f"{name}.jpg", found.picture())
         strongest = sorted(found.rows, key=lambda row: -row.mean)[:3]
         print(name, f"score {found.score:+.2f};", ", ".join(f"{row.type} {row.mean:+.3f}" for row in strongest))
