@@ -14,6 +14,7 @@ from pixelperfect_models.networks.decoders import Decoded
 
 # Keeps the root's gradient finite at zero; it cancels in the difference of the two parts.
 _EPSILON = 1e-6
+_GAIN = 10.0
 
 
 class Scored(NamedTuple):
@@ -38,14 +39,19 @@ def pool_streams(decoded: Decoded) -> Streams:
 
 
 class ScoringNetwork(nn.Module):
-    """Odd/even blocks at several scales over F's streams, pooled by three norms, then an odd two-layer head.
+    """Odd/even blocks at several scales over F's streams, pooled by three norms, then direction times magnitude.
+
+    How far apart two pictures are in quality is even, which of them is the better one is odd; like F's logits, the
+    score is a sum of products of the two. A linear reading of odd features alone cannot tell much: what a blur adds
+    in one channel it takes away in another (docs/experiments.md).
 
     Args:
         types: K, channels of F's logits.
         stream: channels of F's odd and even streams.
         width: channels of this network's streams.
         scales: number of scales, stride 8 first, each half of the one before.
-        embedding: E, size of the odd embedding.
+        embedding: size of the hidden odd and even vectors.
+        heads: E, number of products that are added up; they are the embedding too.
         powers: the norms of the pooling. 1 weighs every pixel alike, higher ones the worst places.
     """
 
@@ -56,6 +62,7 @@ class ScoringNetwork(nn.Module):
         width: int = 32,
         scales: int = 3,
         embedding: int = 64,
+        heads: int = 16,
         powers: Sequence[int] = (1, 2, 4),
     ) -> None:
         super().__init__()
@@ -64,28 +71,40 @@ class ScoringNetwork(nn.Module):
         self.even = nn.Conv2d(stream + types, width, 1)
         self.blocks = nn.ModuleList(OddEvenBlock(width) for _ in range(scales))
         pooled = scales * width * len(self.powers)
-        self.embed = nn.Linear(pooled, embedding, bias=False)
-        self.direct = nn.Linear(pooled, 1, bias=False)
-        self.head = nn.Linear(embedding, 1, bias=False)
+        self.context = nn.Linear(pooled + scales * width, embedding)
+        self.magnitude = nn.Linear(embedding, heads)
+        self.gate = nn.Linear(embedding, embedding)
+        self.reading = nn.Linear(pooled, embedding, bias=False)
+        self.direction = nn.Linear(embedding, heads, bias=False)
 
     def forward(self, streams: Streams) -> Scored:
         """``streams`` as :func:`pool_streams` gives them."""
         odd, even = self.odd(streams.odd), self.even(streams.even)
-        pooled: list[torch.Tensor] = []
+        signed: list[torch.Tensor] = []
+        amounts: list[torch.Tensor] = []
         for index, block in enumerate(self.blocks):
             if index:
                 odd, even = (nnf.avg_pool2d(x, 2, ceil_mode=True) for x in (odd, even))
             odd, even = block(odd, even)
-            pooled.extend(_signed_norm(at_least_float32(odd), power) for power in self.powers)
-        vector = torch.cat(pooled, dim=1)
-        embedding = torch.tanh(self.embed(vector))
-        score = self.head(embedding) + self.direct(vector)
-        return Scored(score[:, 0], embedding)
+            wide = at_least_float32(odd)
+            signed.extend(_signed_norm(wide, power) for power in self.powers)
+            amounts.extend(_norm(wide.abs(), power) for power in self.powers)
+            amounts.append(at_least_float32(even).mean((2, 3)))
+        # Just visible differences are a tenth of severe ones in intensity: compressed, both move the layers behind.
+        context = nnf.relu(self.context(torch.asinh(_GAIN * torch.cat(amounts, dim=1))))
+        reading = self.reading(torch.asinh(_GAIN * torch.cat(signed, dim=1)))
+        hidden = torch.tanh(reading * (2.0 * torch.sigmoid(self.gate(context))))
+        products = torch.tanh(self.direction(hidden)) * nnf.softplus(self.magnitude(context))
+        return Scored(products.sum(dim=1), products)
+
+
+def _norm(values: torch.Tensor, power: int) -> torch.Tensor:
+    """Power mean over space of values >= 0, (N, C, H, W) to (N, C)."""
+    return (values.pow(power).mean((2, 3)) + _EPSILON).pow(1 / power)
 
 
 def _signed_norm(odd: torch.Tensor, power: int) -> torch.Tensor:
     """Norm of the positive part minus norm of the negative part over space, (N, C, H, W) to (N, C): odd."""
     if power == 1:
         return odd.mean((2, 3))
-    positive, negative = odd.clamp(min=0).pow(power).mean((2, 3)), (-odd).clamp(min=0).pow(power).mean((2, 3))
-    return (positive + _EPSILON).pow(1 / power) - (negative + _EPSILON).pow(1 / power)
+    return _norm(odd.clamp(min=0), power) - _norm((-odd).clamp(min=0), power)

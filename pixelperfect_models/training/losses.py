@@ -62,7 +62,8 @@ def info_nce(
     """InfoNCE (van den Oord et al. 2018) over one batch: pictures of like quality attract, of unlike repel.
 
     Args:
-        embedding: (B, E); normalised here.
+        embedding: (B, E), odd: 0 for a pristine picture against itself. A constant coordinate is added before
+            normalising, since the amount of a distortion is in the embedding's length.
         quality: (B,) in [0, 1]. The positive of an anchor is the other picture of nearest quality, when that is
             within ``near``; its negatives are all further than ``far``.
         tau: temperature.
@@ -70,7 +71,8 @@ def info_nce(
     Returns:
         A 0-dim tensor; 0 when no anchor has both a positive and a negative.
     """
-    unit = nnf.normalize(embedding.float(), dim=1)
+    constant = torch.ones_like(embedding[:, :1], dtype=torch.float32)
+    unit = nnf.normalize(torch.cat([embedding.float(), constant], dim=1), dim=1)
     similarity = unit @ unit.T / tau
     distance = (quality[:, None] - quality[None, :]).abs()
     own = torch.eye(len(quality), dtype=torch.bool, device=quality.device)

@@ -47,9 +47,10 @@ def test_scores_spaced_like_the_labels_cost_nothing(quality: list[float]) -> Non
 def test_info_nce_by_hand() -> None:
     embedding = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     quality = torch.tensor([0.9, 0.9, 0.1])
-    # Two anchors have the other as positive (similarity 1) and one orthogonal negative; the third has no positive.
+    # Two anchors have the other as positive (similarity 1) and one negative; the third has no positive. With the
+    # constant coordinate the negative's similarity is (1, 0, 1) . (0, 1, 1) / 2 = 0.5.
     tau = 0.5
-    expected = -math.log(math.exp(1 / tau) / (math.exp(1 / tau) + 1.0))
+    expected = -math.log(math.exp(1 / tau) / (math.exp(1 / tau) + math.exp(0.5 / tau)))
     assert info_nce(embedding, quality, tau).item() == pytest.approx(expected, rel=1e-5)
 
 
