@@ -2,8 +2,8 @@
 
     PIXELPERFECT_DATA=... python benchmarks/judges.py --out docs/judges_figures.md
 
-Planted distortions on photos/test/cid22 (maps) and the development part of TID2013 (score), as `tuner evaluate` measures
-them one by one.
+Planted distortions on photos/test/cid22 (maps) and the development part of TID2013 (score), as `tuner evaluate`
+measures them one by one.
 """
 
 from __future__ import annotations
@@ -62,15 +62,16 @@ def main() -> None:
         "",
         "## Planted distortions, photos never trained on",
         "",
-        "Types of the engine under random regions at intensity 0.4 to 1, 256 px crops of `photos/test/cid22`. Chance for",
-        f"top-1 is about {1 / len(judge.types):.2f}; AUC is of the own channel's map telling pixels inside the region from",
-        "those outside.",
+        "Types of the engine under random regions at intensity 0.4 to 1, 256 px crops of `photos/test/cid22`. Chance",
+        f"for top-1 is about {1 / len(judge.types):.2f}; AUC is of the own channel's map telling pixels inside the",
+        "region from those outside.",
         "",
         *planted_table(planted),
         "",
         "## Human ratings: the development part of TID2013",
         "",
-        "Not comparable with published figures on the full set: two contents only. No rating was trained on or fitted to.",
+        "Not comparable with published figures on the full set: two contents only. No rating was trained on or",
+        "fitted to.",
         "Metrics are piq's, measured in the same run.",
         "",
         *ratings_table(ratings),

@@ -66,7 +66,8 @@ def test_noise_and_blur_are_worse_and_named(judge: PixelPerfect, photo: torch.Te
 
 
 def test_more_of_it_is_worse(judge: PixelPerfect, photo: torch.Tensor) -> None:
-    scores = [judge.score(noisy(photo, deviation), photo).item() for deviation in (0.01, 0.03, 0.06, 0.12)]
+    # Deviations within the engine's calibrated range: 0.0078 is intensity 0.1, 0.066 intensity 1.
+    scores = [judge.score(noisy(photo, deviation), photo).item() for deviation in (0.008, 0.02, 0.045)]
     assert scores == sorted(scores, reverse=True)
     maps = [
         judge.maps(noisy(photo, deviation), photo)[0, CHANNELS.index("luma_noise")].mean().item()
@@ -103,9 +104,9 @@ def test_score_gradient_agrees_with_finite_differences(judge: PixelPerfect, phot
     value(test).backward()
     assert test.grad is not None and bool(torch.isfinite(test.grad).all())
     with torch.no_grad():
-        step = 1e-6
+        step = 1e-7  # short, so that hardly any of the rectifiers changes its side within it
         difference = (value(test + step * direction) - value(test - step * direction)) / (2 * step)
-    assert difference.item() == pytest.approx((test.grad * direction).sum().item(), rel=1e-3, abs=1e-6)
+    assert difference.item() == pytest.approx((test.grad * direction).sum().item(), rel=1e-4, abs=1e-6)
 
 
 def test_weights_are_small_and_carry_cards() -> None:
