@@ -16,7 +16,6 @@ def distort(
 ) -> None:
     """Draw a contact sheet: every distortion type on PHOTO at rising severity, with its intensity map."""
     from pixelperfect_models.distortions.sheet import contact_sheet
-
     from pixelperfect_models.images import read_array, write_image
 
     write_image(out, contact_sheet(read_array(photo)))
