@@ -73,7 +73,7 @@ def test_parameter_gradients_agree_with_finite_differences(name: str, noisy: Ten
     values = {key: at(parameter, fractions[key]) for key, parameter in continuous(pipeline).items()}
     analytic, _ = gradients(pipeline, noisy, values)
     for key, value in values.items():
-        step = 1e-6 * value
+        step = 1e-8 * value  # short: the fewer pixels change sides of a kink within it
         plus, minus = (float(loss(pipeline(noisy, {**values, key: value + s}))) for s in (step, -step))
         numeric = (plus - minus) / (2 * step)
         # Scaled to the parameter: what a relative change of it does to the loss. Clamps and projections have kinks,
