@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,20 +22,34 @@ from pixelperfect_models.networks import (
     build_distortion_network,
     build_scoring_network,
 )
-from pixelperfect_models.networks.decoders import Decoded
-from pixelperfect_models.networks.scoring_network import pool_streams
+from pixelperfect_models.networks.scoring_network import Scored, pool_maps
+from pixelperfect_models.precision import Precision, autocast, computes_bfloat16
+from pixelperfect_models.tiling import tiled_maps
 
 DISTORTION_WEIGHTS, SCORE_WEIGHTS = "distortion.safetensors", "score.safetensors"
 
 
+TILED_ABOVE = 4_000_000
+"""Pixels of a picture above which ``maps`` works in tiles by itself."""
+
+TILE = 1536
+"""Side of the part that a tile answers for then, pixels; it reads the network's reach more on every side."""
+
+
 @dataclass(frozen=True)
 class Reference:
-    """What depends on a reference alone, computed once: :meth:`PixelPerfect.prepare`."""
+    """What depends on a reference alone, computed once: :meth:`PixelPerfect.prepare`.
+
+    Features are kept by the type they were computed in, since equal pictures answer exactly 0.5 and 0 only when both
+    went through the same arithmetic; a type that was not asked for yet is added when it is.
+    """
 
     image: torch.Tensor
     """(N, 3, H, W) in [0, 1]."""
-    features: tuple[torch.Tensor, ...]
-    """The encoder's features, finest first."""
+    features: dict[torch.dtype, list[torch.Tensor]] = field(default_factory=dict)
+    """The distortion network's features, finest first; of a large picture none are kept."""
+    seen: dict[torch.dtype, list[torch.Tensor]] = field(default_factory=dict)
+    """The scoring network's features, finest first."""
 
 
 class PixelPerfect(nn.Module):
@@ -51,21 +65,33 @@ class PixelPerfect(nn.Module):
         True
         >>> float(judge.score(picture, picture))
         0.0
+
+    Attributes:
+        precision: ``float32``; ``bfloat16`` for the convolutions wherever no gradient is asked for; or ``auto``:
+            bfloat16 where the processor or GPU computes it. Gradients are always computed in the pictures' own type.
     """
 
-    def __init__(self, distortion: DistortionNetwork, scoring: ScoringNetwork) -> None:
+    precision: Precision
+
+    def __init__(
+        self, distortion: DistortionNetwork, scoring: ScoringNetwork, precision: Precision = "float32"
+    ) -> None:
         super().__init__()
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision: '{precision}' is unknown, expected one of {', '.join(get_args(Precision))}")
+        self.precision = precision
         self.distortion = distortion
         self.scoring = scoring
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
-    def from_pretrained(cls, path: str | Path | None = None) -> PixelPerfect:
+    def from_pretrained(cls, path: str | Path | None = None, precision: Precision = "float32") -> PixelPerfect:
         """Load both networks, in evaluation mode and frozen.
 
         Args:
             path: a folder that holds ``distortion.safetensors`` and ``score.safetensors`` as ``tuner train`` writes
                 them; None for the weights shipped with the package. Nothing is downloaded.
+            precision: see the class.
 
         Raises:
             UserError: a file is missing or is not what it should be.
@@ -74,9 +100,9 @@ class PixelPerfect(nn.Module):
         distortion = load_distortion_network(folder / DISTORTION_WEIGHTS)
         file = folder / SCORE_WEIGHTS
         metadata = _metadata(file)
-        scoring = build_scoring_network(distortion, json.loads(metadata["network"]))
+        scoring = build_scoring_network(json.loads(metadata["network"]))
         _load_state(scoring, file)
-        return cls(distortion, scoring).eval().requires_grad_(False)
+        return cls(distortion, scoring, precision).eval().requires_grad_(False)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -84,35 +110,135 @@ class PixelPerfect(nn.Module):
         return self.distortion.channels
 
     def prepare(self, ref: torch.Tensor) -> Reference:
-        """Encode a reference (N, 3, H, W) once, to be asked about many times. No gradient reaches it."""
-        self._check(ref, "ref")
-        with torch.no_grad():
-            return Reference(ref.detach(), tuple(self.distortion.encode(ref)))
+        """Encode a reference (N, 3, H, W) once, to be asked about many times. No gradient reaches it.
 
-    def maps(self, test: torch.Tensor, ref: torch.Tensor | Reference) -> torch.Tensor:
+        Of a picture large enough for tiles the distortion network's features are not kept, but made again tile by
+        tile: they take five times the picture's memory.
+        """
+        self._check(ref, "ref")
+        reference = Reference(ref.detach())
+        kind = self._kind(reference.image)
+        if self._core(reference.image, "auto") is None:
+            self._features(reference, kind)
+        self._seen(reference, kind)
+        return reference
+
+    def maps(
+        self,
+        test: torch.Tensor,
+        ref: torch.Tensor | Reference,
+        *,
+        tile: int | Literal["auto"] | None = "auto",
+        full: bool = True,
+    ) -> torch.Tensor:
         """Distortion maps (N, K, H, W) in [0, 1]: 0.5 alike, above it test has more, below it ref has more.
 
         Args:
             test: (N, 3, H, W), sRGB-encoded, [0, 1]; sides of at least 16. Differentiable.
             ref: the same shape (or a batch of one), or what :meth:`prepare` gave.
+            tile: side in pixels of the parts that the picture is worked on in, with overlap, so that memory does not
+                grow with the picture; the answer is the same but for rounding. ``auto``: 1536 above 4 megapixels
+                where no gradient is asked for, else the whole picture at once. None: always at once.
+            full: False leaves the maps at the resolution they are computed in, (N, K, ceil(H / 4), ceil(W / 4)):
+                full size is only their bilinear enlargement, and takes 60 bytes a pixel.
 
         Raises:
-            ValueError: shapes that do not fit.
+            ValueError: shapes that do not fit; a tile for a network whose answer at a pixel depends on the whole
+                picture.
         """
-        decoded = self._decode(test, ref)
-        return self.distortion.to_maps(decoded.logits, (test.shape[-2], test.shape[-1]))
+        self._check_pair(test, ref)
+        core = self._core(test, tile, self._wants_gradient(test, ref))
+        kind = self._kind(test, ref)
+        height, width = test.shape[-2:]
+        with autocast(test, kind):
+            if core is None:
+                features = self._features(ref, kind)
+                coarse = self.distortion.coarse(self.distortion.decode(self.distortion.encode(test), features))
+            else:
+                coarse = tiled_maps(self.distortion, test, ref.image if isinstance(ref, Reference) else ref, core)
+        if not full:
+            return coarse[..., : -(-height // 4), : -(-width // 4)]
+        return self.distortion.enlarge(coarse, (height, width))
 
     def score(self, test: torch.Tensor, ref: torch.Tensor | Reference) -> torch.Tensor:
-        """Relational score (N,): positive where test looks better than ref. Arguments as :meth:`maps`."""
-        return self.scoring(pool_streams(self._decode(test, ref))).score
+        """Relational score (N,): positive where test looks better than ref. Arguments as :meth:`maps`.
 
-    def judge(self, test: torch.Tensor, ref: torch.Tensor | Reference) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maps and score in one pass: what :meth:`maps` and :meth:`score` give, at the price of one."""
-        decoded = self._decode(test, ref)
-        maps = self.distortion.to_maps(decoded.logits, (test.shape[-2], test.shape[-1]))
-        return maps, self.scoring(pool_streams(decoded)).score
+        Neither picture is taken to be the better one beforehand. Where the reference is known to be the truth,
+        :meth:`difference` says how far from it the test looks.
+        """
+        return self._score(test, ref, self.maps(test, ref, full=False))
 
-    def _decode(self, test: torch.Tensor, ref: torch.Tensor | Reference) -> Decoded:
+    def difference(self, test: torch.Tensor, ref: torch.Tensor | Reference) -> torch.Tensor:
+        """How far apart the two look (N,), 0 for equal pictures, the same for both orders. Arguments as :meth:`maps`.
+
+        In the units of the score: where one picture is plainly the better one, its absolute value.
+        """
+        return self._scored(test, ref, None).difference
+
+    def judge(
+        self,
+        test: torch.Tensor,
+        ref: torch.Tensor | Reference,
+        *,
+        tile: int | Literal["auto"] | None = "auto",
+        full: bool = True,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Maps and score: what :meth:`maps` and :meth:`score` give. Arguments as :meth:`maps`."""
+        coarse = self.maps(test, ref, tile=tile, full=False)
+        score = self._score(test, ref, coarse)
+        return (self.distortion.enlarge(coarse, (test.shape[-2], test.shape[-1])) if full else coarse), score
+
+    def _score(self, test: torch.Tensor, ref: torch.Tensor | Reference, coarse: torch.Tensor) -> torch.Tensor:
+        return self._scored(test, ref, pool_maps(coarse)).score
+
+    def _scored(self, test: torch.Tensor, ref: torch.Tensor | Reference, artefacts: torch.Tensor | None) -> Scored:
+        self._check_pair(test, ref)
+        kind = self._kind(test, ref)
+        with autocast(test, kind):
+            return self.scoring(self.scoring.encode(test), self._seen(ref, kind), artefacts)
+
+    def _features(self, ref: torch.Tensor | Reference, kind: torch.dtype) -> list[torch.Tensor]:
+        return (
+            _kept(ref, ref.features, kind, self.distortion.encode)
+            if isinstance(ref, Reference)
+            else (self.distortion.encode(ref))
+        )
+
+    def _seen(self, ref: torch.Tensor | Reference, kind: torch.dtype) -> list[torch.Tensor]:
+        return (
+            _kept(ref, ref.seen, kind, self.scoring.encode)
+            if isinstance(ref, Reference)
+            else (self.scoring.encode(ref))
+        )
+
+    def _core(self, image: torch.Tensor, tile: int | Literal["auto"] | None, gradient: bool = False) -> int | None:
+        """The side of the tiles, or None for the whole picture at once."""
+        if tile is None:
+            return None
+        local = self.distortion.reach is not None
+        if tile == "auto":
+            return TILE if local and not gradient and image.shape[-2] * image.shape[-1] > TILED_ABOVE else None
+        if not local:
+            raise ValueError("tile: this judge's network reads the whole picture at once, expected None or 'auto'")
+        if tile < 1:
+            raise ValueError(f"tile: {tile}, expected a side in pixels, None or 'auto'")
+        return tile
+
+    def _wants_gradient(self, *pictures: torch.Tensor | Reference) -> bool:
+        if not torch.is_grad_enabled():
+            return False
+        asked = any(isinstance(picture, torch.Tensor) and picture.requires_grad for picture in pictures)
+        return asked or any(parameter.requires_grad for parameter in self.parameters())
+
+    def _kind(self, test: torch.Tensor, ref: torch.Tensor | Reference | None = None) -> torch.dtype:
+        """The type the convolutions compute in."""
+        if test.dtype != torch.float32 or self.precision == "float32":
+            return test.dtype
+        if self._wants_gradient(test) or (ref is not None and self._wants_gradient(ref)):
+            return test.dtype
+        return torch.bfloat16 if self.precision == "bfloat16" or computes_bfloat16(test.device) else test.dtype
+
+    def _check_pair(self, test: torch.Tensor, ref: torch.Tensor | Reference) -> None:
         self._check(test, "test")
         image = ref.image if isinstance(ref, Reference) else ref
         if not isinstance(ref, Reference):
@@ -122,8 +248,6 @@ class PixelPerfect(nn.Module):
                 f"test is {tuple(test.shape)} and ref {tuple(image.shape)}; expected the same height and width, and "
                 "as many references as tests, or one"
             )
-        features = list(ref.features) if isinstance(ref, Reference) else self.distortion.encode(ref)
-        return self.distortion.decode(self.distortion.encode(test), features)
 
     @staticmethod
     def _check(image: torch.Tensor, name: str) -> None:
@@ -131,6 +255,18 @@ class PixelPerfect(nn.Module):
             raise ValueError(f"{name}: {tuple(image.shape)} {image.dtype}, expected float (N, 3, H, W) in [0, 1]")
         if min(image.shape[-2:]) < MIN_SIDE:
             raise ValueError(f"{name}: {tuple(image.shape)}, expected sides of at least {MIN_SIDE} pixels")
+
+
+def _kept(
+    ref: Reference,
+    store: dict[torch.dtype, list[torch.Tensor]],
+    kind: torch.dtype,
+    encode: Callable[[torch.Tensor], list[torch.Tensor]],
+) -> list[torch.Tensor]:
+    if kind not in store:
+        with torch.no_grad(), autocast(ref.image, kind):
+            store[kind] = encode(ref.image)
+    return store[kind]
 
 
 def shipped_weights() -> Path:

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -34,6 +34,9 @@ class Judge(Protocol):
 
     def judge(self, test: torch.Tensor, ref: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Maps (N, K, H, W) and score (N,)."""
+
+    def difference(self, test: torch.Tensor, ref: Any) -> torch.Tensor:
+        """How far apart the two look, (N,) >= 0; asked only where the score's kind is ``difference``."""
 
 
 class EvaluationError(PixelPerfectError):
@@ -101,6 +104,8 @@ class Objective:
         penalties: artefacts minded.
         constraints: bounds on measures.
         score_weight: weight of the score.
+        score_kind: ``relational``, or ``difference`` where the references are the truth: minus the judge's difference
+            stands for the score then.
         seed: torch's generator is put to this before each picture, so that a pipeline which draws random numbers
             draws the same ones in every trial.
     """
@@ -113,6 +118,7 @@ class Objective:
         penalties: Sequence[Penalty] = (),
         constraints: Sequence[Constraint] = (),
         score_weight: float = 1.0,
+        score_kind: Literal["relational", "difference"] = "relational",
         seed: int = 0,
     ) -> None:
         self.judge = judge
@@ -121,7 +127,13 @@ class Objective:
         self.penalties = tuple(penalties)
         self.constraints = tuple(constraints)
         self.score_weight = score_weight
+        self.score_kind = score_kind
         self.follows_incumbent = any(picture.reference is None for picture in self.pictures)
+        if score_kind == "difference" and self.follows_incumbent:
+            raise UserError(
+                "objective.score.kind: difference takes the reference for the truth, which images.reference: incumbent is "
+                "not; expected relational"
+            )
         self._seed = seed
         self._offset = 0.0
         self._references = [
@@ -211,6 +223,8 @@ class Objective:
         if reference is None or regions is None:
             reference, regions = self.judge.prepare(image.detach()), Regions(image.detach(), picture.masks)
         maps, score = self.judge.judge(image, reference)
+        if self.score_kind == "difference":
+            score = -self.judge.difference(image, reference)
         value = self.score_weight * score[0]
         penalties: dict[str, float] = {}
         over = excess(maps, self.judge.types)

@@ -130,6 +130,13 @@ class ScoreTerm(RecipeModel):
     """The scoring network's part in the objective."""
 
     weight: float = Field(default=1.0, ge=0, description="Weight of the score; 0 searches by the penalties alone.")
+    kind: Literal["relational", "difference"] = Field(
+        default="relational",
+        description=(
+            "`relational`: positive where the output looks better than its reference. `difference`: the reference is the "
+            "truth, and the score is minus how far from it the output looks."
+        ),
+    )
 
 
 class PenaltyTerm(RecipeModel):

@@ -64,6 +64,7 @@ def prepare(recipe: Recipe, judge: Judge | None = None) -> tuple[Objective, Para
         read_penalties(recipe),
         recipe.objective.constraints,
         recipe.objective.score.weight,
+        recipe.objective.score.kind,
         recipe.search.seed,
     )
     return objective, ParameterSpace.of(pipeline, recipe.pipeline)

@@ -22,43 +22,39 @@ import torch.nn.functional as nnf
 from torch import nn
 
 
+def compress(difference: torch.Tensor, gain: torch.Tensor | float = 1.0) -> torch.Tensor:
+    """Odd compression of differences: linear up to 1 / gain, a root beyond; any shape in and out.
+
+    A just visible distortion moves a feature by a hundredth of what a severe one does, while their intensities are 0.1
+    and 1. A logarithm (asinh) does the same at five times the price.
+    """
+    scaled = difference * gain
+    if scaled.requires_grad:
+        return scaled * torch.rsqrt(scaled.abs() + 1.0)
+    # The same in place: large pictures are bound by memory here.
+    return scaled.mul_(scaled.abs().add_(1.0).rsqrt_())
+
+
 class OddEvenMerge(nn.Module):
     """Features of test and reference, (N, C, H, W) each, to an odd and an even stream of ``width`` channels.
 
-    Differences are compressed by asinh with a learned gain: a just visible distortion moves a feature by a
-    hundredth of what a severe one does, while their intensities are 0.1 and 1.
+    Args:
+        channels: C.
+        width: channels of the odd stream.
+        even_width: channels of the even stream; ``width`` by default.
+        gain: where the learned gain of :func:`compress` starts, one a channel.
     """
 
-    def __init__(self, channels: int, width: int, gain: float = 20.0) -> None:
+    def __init__(self, channels: int, width: int, even_width: int | None = None, gain: float = 20.0) -> None:
         super().__init__()
         self.log_gain = nn.Parameter(torch.full((1, channels, 1, 1), math.log(gain)))
         self.odd = nn.Conv2d(channels, width, 1, bias=False)
-        self.even = nn.Conv2d(2 * channels, width, 1)
+        self.even = nn.Conv2d(2 * channels, even_width or width, 1)
 
     def forward(self, test: torch.Tensor, ref: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        difference = torch.asinh((test - ref) * self.log_gain.exp())
+        # Under autocast the gain is float32, and would make all that follows so; the convolutions halve it again.
+        difference = compress(test - ref, self.log_gain.exp()).to(test.dtype)
         return self.odd(difference), self.even(torch.cat([test + ref, difference.abs()], dim=1))
-
-
-class OddEvenBlock(nn.Module):
-    """One residual step: the even stream reads |odd| and its neighbourhood; the odd stream is filtered and gated.
-
-    Shapes: (N, width, H, W) in and out for both streams.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.context = nn.Conv2d(width, width, 3, padding=1)
-        self.amplitude = nn.Conv2d(width, width, 1, bias=False)
-        self.gate = nn.Conv2d(width, width, 1)
-        self.filter = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.mix = nn.Conv2d(width, width, 1, bias=False)
-
-    def forward(self, odd: torch.Tensor, even: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        even = even + nnf.relu(self.context(even) + self.amplitude(odd.abs()))
-        # 2 * sigmoid starts near 1, so the odd stream is neither damped nor blown up before training.
-        gate = 2.0 * torch.sigmoid(self.gate(even))
-        return odd + self.mix(self.filter(odd) * gate), even
 
 
 def resize(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:

@@ -31,10 +31,10 @@ def build_distortion_network(
     return DistortionNetwork(trunk, head, channels)
 
 
-def build_scoring_network(distortion: DistortionNetwork, options: Mapping[str, Any]) -> ScoringNetwork:
-    """Build S with random weights for the streams of ``distortion``. Raises UserError on an unknown option."""
+def build_scoring_network(options: Mapping[str, Any]) -> ScoringNetwork:
+    """Build S with random weights. Raises UserError on an unknown option."""
     try:
-        return ScoringNetwork(types=len(distortion.channels), stream=distortion.decoder.width, **options)
+        return ScoringNetwork(**options)
     except TypeError as error:
         raise UserError(f"score network: {error}") from None
 

@@ -1,14 +1,13 @@
 """Decoders: features of test and reference to one logit a channel, anti-symmetric by construction.
 
-Each takes two lists of features, finest first, and gives ``Decoded``: logits at the finest decoded scale and the
-two streams the scoring network builds on.
+Each takes two lists of features, strides 4, 8, ..., and gives logits (N, K, H / 4, W / 4) that are odd: they change
+their sign when test and reference swap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as nnf
@@ -18,29 +17,18 @@ from pixelperfect_models.networks.antisymmetric import OddEvenMerge, resize
 from pixelperfect_models.networks.encoders import ResidualBlock
 
 
-class Decoded(NamedTuple):
-    """What a decoder gives: all at stride 4, (N, ., H / 4, W / 4)."""
-
-    logits: torch.Tensor
-    """(N, K, ...), odd: changes sign when test and reference swap."""
-    odd: torch.Tensor
-    """(N, width, ...), odd stream."""
-    even: torch.Tensor
-    """(N, width, ...), even stream."""
-
-
 class PyramidDecoder(nn.Module):
     """Differences of features, read by a deep even trunk that goes down and up again (an FPN, Lin et al. 2017).
 
-    What kind of difference this is, and how much of it, is even: the trunk sees sums and magnitudes of differences
-    from stride 2 on. Which of the two pictures has it is odd: a gated linear reading of the differences. A logit is
-    the product of the trunk's magnitude and that direction, tanh'ed.
+    What kind of difference this is, and how much of it, is even: the trunk sees sums and magnitudes of differences.
+    Which of the two pictures has it is odd: a gated linear reading of the differences. A logit is the product of the
+    trunk's magnitude and that direction, tanh'ed. Depth costs least where pixels are few, so it begins at stride 8.
 
     Args:
-        channels: encoder channels at strides 2, 4, 8, ...; scales that the encoder lacks the trunk makes itself.
+        channels: encoder channels at strides 4, 8, ...; scales that the encoder lacks the trunk makes itself.
         types: K, the number of maps.
         width: channels of the two streams at stride 4.
-        trunk: channels of the trunk at strides 4, 8, ...
+        trunk: channels of the trunk at strides 8, 16, ...
         blocks: residual blocks of the trunk at each of these.
     """
 
@@ -48,24 +36,23 @@ class PyramidDecoder(nn.Module):
         self,
         channels: Sequence[int],
         types: int,
-        width: int = 48,
-        trunk: Sequence[int] = (64, 96, 128),
-        blocks: Sequence[int] = (1, 2, 1),
+        width: int = 32,
+        trunk: Sequence[int] = (64, 96, 96),
+        blocks: Sequence[int] = (0, 1, 1),
     ) -> None:
         super().__init__()
         self.width = width
-        fine = width // 2
-        self.fine = OddEvenMerge(channels[0], fine)
-        self.fine_down = nn.Conv2d(2 * fine, trunk[0], 3, stride=2, padding=1)
-        self.fine_odd = nn.Conv2d(fine, width, 1, bias=False)
-        self.merges = nn.ModuleList(OddEvenMerge(c, width) for c in channels[1 : 1 + len(trunk)])
-        self.enter = nn.ModuleList(nn.Conv2d(2 * width, c, 1) for c, _ in zip(trunk, self.merges, strict=False))
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(trunk))
+        self.fine = OddEvenMerge(channels[0], width)
+        self.merges = nn.ModuleList(
+            OddEvenMerge(c, width, even_width) for c, even_width in zip(channels[1:], trunk, strict=False)
+        )
+        self.enter = nn.ModuleList(nn.Conv2d(width, c, 1) for c, _ in zip(trunk, self.merges, strict=False))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise((2 * width, *trunk)))
         self.stages = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(c) for _ in range(count))) for c, count in zip(trunk, blocks, strict=True)
         )
-        self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in trunk)
-        self.smooth = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in trunk[:-1])
+        self.lateral = nn.ModuleList(nn.Conv2d(c, trunk[0], 1) for c in trunk[1:])
+        self.smooth = nn.Conv2d(trunk[0], width, 3, padding=1)
         self.gate = nn.Conv2d(width, width, 1)
         self.direction = nn.Conv2d(width, types, 3, padding=1, bias=False)
         self.magnitude = nn.Conv2d(width, types, 3, padding=1)
@@ -75,38 +62,68 @@ class PyramidDecoder(nn.Module):
 
     def streams(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """The odd and the even stream at stride 4, (N, width, H / 4, W / 4)."""
-        fine_odd, fine_even = self.fine(test[0], ref[0])
-        size = (test[1].shape[-2], test[1].shape[-1])
-        odd = _pool_to(self.fine_odd(fine_odd), size)
-        x = _fit(self.fine_down(torch.cat([nnf.relu(fine_even), fine_odd.abs()], dim=1)), size)
+        odd, even = self.fine(test[0], ref[0])
+        size = odd.shape[-2:]
         levels: list[torch.Tensor] = []
-        for index, stage in enumerate(self.stages):
-            if index:
-                x = self.down[index - 1](nnf.relu(levels[-1]))
+        x = torch.cat([nnf.relu(even), odd.abs()], dim=1)
+        for index, (down, stage) in enumerate(zip(self.down, self.stages, strict=True)):
+            x = down(nnf.relu(x) if index > 0 else x)
             if index < len(self.merges):
                 odd_here, even_here = self.merges[index](test[index + 1], ref[index + 1])
-                x = _fit(x, even_here.shape[-2:]) + self.enter[index](torch.cat([even_here, odd_here.abs()], dim=1))
+                x = _fit(x, even_here.shape[-2:]) + even_here + self.enter[index](odd_here.abs())
                 odd = odd + resize(odd_here, size)
-            levels.append(stage(x))
-        even = self.lateral[-1](nnf.relu(levels[-1]))
-        for index in reversed(range(len(levels) - 1)):
-            even = self.lateral[index](nnf.relu(levels[index])) + resize(even, levels[index].shape[-2:])
-            even = even + nnf.relu(self.smooth[index](nnf.relu(even)))
+            x = stage(x)
+            levels.append(x)
+        up: torch.Tensor | None = None
+        for level, lateral in zip(reversed(levels[1:]), reversed(self.lateral), strict=True):
+            here = lateral(nnf.relu(level))
+            up = here if up is None else here + _double(up, here.shape[-2:])
+        x = levels[0] if up is None else levels[0] + _double(up, levels[0].shape[-2:])
+        even = even + resize(nnf.relu(self.smooth(nnf.relu(x))), size)
         # 2 * sigmoid starts near 1: neither damped nor blown up before training.
-        return odd * (2.0 * torch.sigmoid(self.gate(even))), even
+        return odd * (2.0 * torch.sigmoid(self.gate(nnf.relu(even)))), even
 
-    def forward(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> Decoded:
+    def forward(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> torch.Tensor:
         odd, even = self.streams(test, ref)
-        logits = torch.tanh(self.direction(odd)) * self.magnitude(nnf.relu(even))
-        return Decoded(logits, odd, even)
+        return torch.tanh(self.direction(odd)) * self.magnitude(nnf.relu(even))
 
+    @property
+    def grid(self) -> int:
+        """Pixels between two places of the coarsest level."""
+        return 4 * 2 ** len(self.down)
 
-def _pool_to(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    return nnf.adaptive_avg_pool2d(stream, (size[0], size[1]))
+    def reach(self, features: Sequence[int]) -> int | None:
+        """How many pixels away a picture can move a logit, at most, given the reaches of the features it reads."""
+        step, here = 4, features[0]
+        odd = here
+        levels: list[int] = []
+        for index, stage in enumerate(self.stages):
+            here += step
+            step *= 2
+            if index < len(self.merges):
+                here = max(here, features[index + 1])
+                odd = max(odd, features[index + 1] + step)
+            here += 2 * step * len(stage)  # type: ignore[arg-type]
+            levels.append(here)
+        # Bilinear doubling reads the coarse neighbour on either side: one coarse step.
+        for level in reversed(levels[:-1]):
+            here = max(level, here + step)
+            step //= 2
+        return max(odd, here + 8 + 8) + 4
 
 
 def _fit(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return stream if stream.shape[-2:] == tuple(size) else resize(stream, size)
+
+
+def _double(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Twice the size, cut to ``size``, which is that or one less: where an odd size was halved and rounded up.
+
+    Stretching to ``size`` itself would shift every place of an odd-sized level by up to half a pixel, by an amount
+    that depends on the picture's size: unlike in training, and unlike in a tile.
+    """
+    doubled = resize(stream, (2 * stream.shape[-2], 2 * stream.shape[-1]))
+    return doubled if doubled.shape[-2:] == tuple(size) else doubled[..., : size[0], : size[1]]
 
 
 class MaskAttentionDecoder(nn.Module):
@@ -117,10 +134,19 @@ class MaskAttentionDecoder(nn.Module):
     to fine. Queries read even streams only and the logits are a product with the odd one, so they are odd.
     """
 
-    def __init__(self, channels: Sequence[int], types: int, width: int = 96, layers: int = 3, heads: int = 4) -> None:
+    def __init__(
+        self,
+        channels: Sequence[int],
+        types: int,
+        width: int = 96,
+        layers: int = 3,
+        heads: int = 4,
+        trunk: Sequence[int] = (64, 96, 96),
+        blocks: Sequence[int] = (0, 1, 1),
+    ) -> None:
         super().__init__()
         self.width = width
-        self.pixel = PyramidDecoder(channels, types, width)
+        self.pixel = PyramidDecoder(channels, types, width, trunk, blocks)
         del self.pixel.direction, self.pixel.magnitude  # the queries take their place
         self.queries = nn.Parameter(torch.randn(types, width) * 0.02)
         self.embed = nn.Linear(width, width)
@@ -132,7 +158,7 @@ class MaskAttentionDecoder(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3 * layers))
         self.heads = heads
 
-    def forward(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> Decoded:
+    def forward(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> torch.Tensor:
         odd, even = self.pixel.streams(test, ref)
         queries = self.queries.expand(odd.shape[0], -1, -1)
         layers = len(self.cross)
@@ -149,7 +175,16 @@ class MaskAttentionDecoder(nn.Module):
             mixed = normal[1](queries)
             queries = queries + self.own[index](mixed, mixed, mixed, need_weights=False)[0]
             queries = queries + self.feed[index](normal[2](queries))
-        return Decoded(self._logits(queries, odd), odd, even)
+        return self._logits(queries, odd)
+
+    @property
+    def grid(self) -> int:
+        """Pixels between two places of the coarsest level."""
+        return self.pixel.grid
+
+    def reach(self, features: Sequence[int]) -> int | None:
+        """None: the queries read the whole picture."""
+        return None
 
     def _logits(self, queries: torch.Tensor, odd: torch.Tensor) -> torch.Tensor:
         return torch.einsum("nkc,nchw->nkhw", self.embed(queries), odd) * self.width**-0.5

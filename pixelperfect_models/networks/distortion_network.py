@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 
 from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.networks.antisymmetric import at_least_float32, resize
-from pixelperfect_models.networks.decoders import Decoded, MaskAttentionDecoder, PyramidDecoder
+from pixelperfect_models.networks.decoders import MaskAttentionDecoder, PyramidDecoder
 from pixelperfect_models.networks.encoders import CompactEncoder, TimmEncoder
 
 
@@ -18,7 +19,7 @@ class DistortionNetwork(nn.Module):
     """Siamese encoder and odd/even decoder.
 
     Args:
-        encoder: gives features at strides 2, 4, 8, ...
+        encoder: gives features at strides 4, 8, ...
         decoder: gives logits at stride 4.
         channels: names of the K maps.
     """
@@ -42,8 +43,8 @@ class DistortionNetwork(nn.Module):
             image = nnf.pad(image, (0, right, 0, bottom), mode="replicate")
         return self.encoder(image.contiguous(memory_format=torch.channels_last))
 
-    def decode(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> Decoded:
-        """Logits and streams at stride 4 of the padded pictures; a reference batch of one serves every test."""
+    def decode(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> torch.Tensor:
+        """Logits (N, K, h, w) at stride 4 of the padded pictures; a reference batch of one serves every test."""
         count = test[0].shape[0]
         if ref[0].shape[0] != count:
             ref = [feature.expand(count, -1, -1, -1) for feature in ref]
@@ -51,10 +52,34 @@ class DistortionNetwork(nn.Module):
 
     def to_maps(self, logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """Logits at stride 4 to maps (N, K, H, W) in [0, 1] for pictures of ``size`` (H, W)."""
-        full = resize(at_least_float32(logits), (4 * logits.shape[-2], 4 * logits.shape[-1]))
-        return torch.sigmoid(full[..., : size[0], : size[1]])
+        return self.enlarge(self.coarse(logits), size)
+
+    def coarse(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits at stride 4 to maps in [0, 1] at stride 4, float32 (or float64)."""
+        return torch.sigmoid(at_least_float32(logits))
+
+    def enlarge(self, coarse: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Maps at stride 4 to maps (N, K, H, W) for pictures of ``size`` (H, W), bilinearly."""
+        # The sigmoid came first: it is 16 times cheaper there, and interpolation keeps maps(a, b) = 1 - maps(b, a).
+        # Channels last it is half as dear as plane by plane.
+        full = resize(
+            coarse.contiguous(memory_format=torch.channels_last), (4 * coarse.shape[-2], 4 * coarse.shape[-1])
+        )
+        return full[..., : size[0], : size[1]]
+
+    @property
+    def grid(self) -> int:
+        """Pixels after which the network's strides and upsamplings repeat: tiles begin on multiples of it."""
+        return math.lcm(self.encoder.stride, self.decoder.grid)
+
+    @property
+    def reach(self) -> int | None:
+        """How many pixels away a picture can move a map, at most; None where there is no bound."""
+        features = self.encoder.reaches()
+        logits = None if features is None else self.decoder.reach(features)
+        return None if logits is None else logits + 4  # what enlarging adds
 
     def forward(self, test: torch.Tensor, ref: torch.Tensor) -> torch.Tensor:
         """Maps (N, K, H, W) of two batches (N, 3, H, W) in [0, 1]."""
-        decoded = self.decode(self.encode(test), self.encode(ref))
-        return self.to_maps(decoded.logits, (test.shape[-2], test.shape[-1]))
+        logits = self.decode(self.encode(test), self.encode(ref))
+        return self.to_maps(logits, (test.shape[-2], test.shape[-1]))

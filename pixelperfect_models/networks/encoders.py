@@ -31,46 +31,79 @@ class ResidualBlock(nn.Module):
         return x + self.second(nnf.relu(self.first(nnf.relu(x))))
 
 
-class CompactEncoder(nn.Module):
-    """Pixel-unshuffle by two, then dense 3 x 3 convolutions: fast on a CPU for what it computes.
+class FineStem(nn.Module):
+    """Learned 6 x 6 filters at stride 2 and, at stride 4, the local log-energy of their answers.
 
-    Args:
-        widths: channels at strides 2, 4, 8, ...; one entry a scale.
-        blocks: residual blocks at each scale.
-
-    Input (N, 3, H, W) in [0, 1], sides a multiple of ``stride``; output one (N, 2 * widths[i], H / 2^(i+1), ...)
-    each: the features, and the local log-energy of each.
+    Noise, blur and texture differ in energy, over orders of magnitude, long before they differ in anything a few
+    layers can see; and the finest grain must be measured before anything is averaged.
     """
 
-    def __init__(self, widths: Sequence[int] = (24, 40), blocks: Sequence[int] = (0, 1)) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        if len(widths) != len(blocks):
-            raise UserError(f"encoder: {len(widths)} widths but {len(blocks)} block counts")
-        self.channels = tuple(2 * width for width in widths)
+        self.filters = nn.Conv2d(3, width, 6, stride=2, padding=2)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, 3, H, W) in [0, 1], even sides, to (N, width, H / 2, W / 2) and (N, width, H / 4, W / 4)."""
+        x = self.filters(image * 2.0 - 1.0)
+        return x, log_energy(x)
+
+
+class CompactEncoder(nn.Module):
+    """Dense 3 x 3 convolutions, each scale reading the scale before and its energy: fast on a CPU for what it computes.
+
+    Args:
+        widths: channels at strides 2, 4, 8, ...; at least two entries.
+        blocks: residual blocks at each scale from stride 4 on.
+
+    Input (N, 3, H, W) in [0, 1], sides a multiple of ``stride``; output from stride 4 on one
+    (N, widths[i] + widths[i - 1], H / 2^(i + 1), ...) each: the features, and the local log-energy of the scale before.
+    """
+
+    def __init__(self, widths: Sequence[int] = (16, 24, 48), blocks: Sequence[int] = (0, 0)) -> None:
+        super().__init__()
+        if len(widths) != len(blocks) + 1 or len(widths) < 2:
+            raise UserError(f"encoder: {len(widths)} widths and {len(blocks)} blocks; expected one block count fewer")
+        self.channels = tuple(a + b for a, b in pairwise(widths))
         self.stride = 2 ** len(widths)
-        self.stem = nn.Conv2d(12, widths[0], 3, padding=1)
-        # Each scale is reduced together with the local log-energy of the scale before: noise, blur and texture
-        # differ in energy, over orders of magnitude, long before they differ in anything a few layers can see.
-        self.reduce = nn.ModuleList(nn.Conv2d(2 * a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
+        self.stem = FineStem(widths[0])
+        reads = (widths[0], *self.channels[:-1])
+        self.reduce = nn.ModuleList(
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(reads, widths[1:], strict=True)
+        )
         self.stages = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
-            for width, count in zip(widths, blocks, strict=True)
+            for width, count in zip(widths[1:], blocks, strict=True)
         )
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
-        x = self.stages[0](self.stem(nnf.pixel_unshuffle(image * 2.0 - 1.0, 2)))
-        energy = _log_energy(x)
-        features = [torch.cat([x, energy], dim=1)]
-        for reduce, stage in zip(self.reduce, self.stages[1:], strict=False):
-            x = stage(reduce(torch.cat([nnf.relu(x), energy], dim=1)))
-            energy = _log_energy(x)
-            features.append(torch.cat([x, energy], dim=1))
+        x, energy = self.stem(image)
+        features: list[torch.Tensor] = []
+        for index, (reduce, stage) in enumerate(zip(self.reduce, self.stages, strict=True)):
+            read = nnf.relu(x) if index == 0 else torch.cat([nnf.relu(x), energy], dim=1)
+            energy = energy if index == 0 else log_energy(x)
+            x = stage(reduce(read))
+            features.append(torch.cat([x, energy.to(x.dtype)], dim=1))
         return features
 
+    def reaches(self) -> tuple[int, ...] | None:
+        """For the features at strides 4, 8, ...: how many pixels away the picture can still move one, at most."""
+        # Counted from pixel i * stride, of which feature i is; a 3 x 3 convolution over features ``step`` pixels apart
+        # adds ``step``, the 4 x 4 pooling of the energy twice that. The 6 x 6 stem reads pixels 2 i - 2 to 2 i + 3.
+        here, step, energy = 3, 2, 0
+        reaches: list[int] = []
+        for index, stage in enumerate(self.stages):
+            read = here if index == 0 else max(here, energy)
+            energy = here + 2 * step
+            here = read + step
+            step *= 2
+            here += 2 * step * len(stage)  # type: ignore[arg-type]
+            reaches.append(max(here, energy))
+        return tuple(reaches)
 
-def _log_energy(x: torch.Tensor) -> torch.Tensor:
-    """Log of the energy of each channel in 3 x 3 neighbourhoods, roughly in [-1, 1]; (N, C, H, W) in and out."""
-    energy = nnf.avg_pool2d(at_least_float32(x).square(), 3, stride=1, padding=1, count_include_pad=False)
+
+def log_energy(x: torch.Tensor) -> torch.Tensor:
+    """Log of the energy of each channel in 4 x 4 neighbourhoods, roughly in [-1, 1]; sides are halved."""
+    energy = nnf.avg_pool2d(at_least_float32(x).square(), 4, stride=2, padding=1, count_include_pad=False)
     # The floor is that of 8-bit rounding, (1 / 255)^2 / 12 in the units of the input.
     return 0.15 * torch.log(energy + 5e-6) + 0.5
 
@@ -79,8 +112,8 @@ class TimmEncoder(nn.Module):
     """Any timm ``features_only`` model by name, for example ``swinv2_tiny_window8_256``.
 
     Weights start at random unless the configuration's ``pretrained`` says otherwise (which needs a network). A
-    stem of 3 x 3 convolutions at stride 2 is added before it: transformer patch embeddings start at stride 4 and
-    lose the fine grain that noise and aliasing live in.
+    :class:`FineStem` stands beside it: transformer patch embeddings start at stride 4 and lose the fine grain that
+    noise and aliasing live in.
     """
 
     def __init__(self, model: str, pretrained: bool = False, stem_width: int = 24, **options: Any) -> None:
@@ -94,19 +127,29 @@ class TimmEncoder(nn.Module):
             self.body = timm.create_model(model, features_only=True, pretrained=pretrained, **options)
         except (RuntimeError, TypeError, AttributeError) as error:
             raise UserError(f"encoder model {model}: timm cannot use it as features_only ({error})") from error
-        self.fine = nn.Sequential(nn.Conv2d(12, stem_width, 3, padding=1), ResidualBlock(stem_width))
-        self.channels = (stem_width, *self.body.feature_info.channels())
-        self.reductions = tuple(self.body.feature_info.reduction())
+        reductions = tuple(self.body.feature_info.reduction())
+        # A convolutional body's stride-2 features are left out: the stem stands in for them.
+        self.skip = sum(1 for reduction in reductions if reduction < 4)
+        self.stem = FineStem(stem_width)
+        self.down = nn.Conv2d(stem_width, stem_width, 3, stride=2, padding=1)
+        widths = self.body.feature_info.channels()[self.skip :]
+        self.channels = (widths[0] + 2 * stem_width, *widths[1:])
         # Window attention pads inside timm, but patch merging wants sides that divide to the last scale.
-        self.stride = max(self.reductions)
+        self.stride = max(reductions)
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
-        x = image * 2.0 - 1.0
-        features = [self.fine(nnf.pixel_unshuffle(x, 2))]
-        for channels, feature in zip(self.channels[1:], self.body(x), strict=True):
+        x, energy = self.stem(image)
+        features: list[torch.Tensor] = []
+        infos = self.body.feature_info.channels()
+        for channels, feature in list(zip(infos, self.body(image * 2.0 - 1.0), strict=True))[self.skip :]:
             nhwc = feature.shape[-1] == channels and feature.shape[1] != channels
             features.append(feature.permute(0, 3, 1, 2).contiguous() if nhwc else feature)
+        features[0] = torch.cat([features[0], self.down(nnf.relu(x)), energy.to(features[0].dtype)], dim=1)
         return features
+
+    def reaches(self) -> tuple[int, ...] | None:
+        """None: attention and normalisation over windows or whole pictures have no bound that is worth a tile."""
+        return None
 
 
 ENCODERS: dict[str, type[CompactEncoder] | type[TimmEncoder]] = {"compact": CompactEncoder, "timm": TimmEncoder}

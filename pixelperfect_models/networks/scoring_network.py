@@ -1,110 +1,227 @@
-"""S(test, ref): one relational score, anti-symmetric by construction, built on F's maps and streams."""
+"""S(test, ref): one relational score, anti-symmetric by construction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as nnf
 from torch import nn
 
-from pixelperfect_models.networks.antisymmetric import OddEvenBlock, at_least_float32
-from pixelperfect_models.networks.decoders import Decoded
+from pixelperfect_models.channels import CHANNELS
+from pixelperfect_models.networks.antisymmetric import at_least_float32, compress
 
-# Keeps the root's gradient finite at zero; it cancels in the difference of the two parts.
-_EPSILON = 1e-6
-_GAIN = 10.0
+SEEN_SIDE = 256
+"""Pixels along the shorter side at which a whole picture is judged (Wang et al., *SSIM*, suggested usage)."""
+
+# Keeps a root's gradient finite at zero.
+_EPSILON = 1e-8
 
 
 class Scored(NamedTuple):
+    """What S says of N pairs."""
+
     score: torch.Tensor
-    """(N,), positive where test looks better than ref."""
+    """(N,), odd: positive where test looks better than ref."""
+    difference: torch.Tensor
+    """(N,), even, >= 0: how far apart the two look, whichever is better; 0 for equal pictures."""
     embedding: torch.Tensor
-    """(N, E), odd; what the contrastive loss sees."""
+    """(N, E), odd: the products that add up to the score."""
 
 
-class Streams(NamedTuple):
-    """What S reads of F's answer, at stride 8: (N, stream + types, H / 8, W / 8) each."""
+class Compared(NamedTuple):
+    """N pairs before it is decided which picture is the better one."""
 
+    magnitude: torch.Tensor
+    """(N, E), even, >= 0."""
+    hidden: torch.Tensor
+    """(N, embedding), even: the context."""
     odd: torch.Tensor
-    even: torch.Tensor
+    """(N, O), odd: the evidence."""
 
 
-def pool_streams(decoded: Decoded) -> Streams:
-    """F's streams and logits, averaged to stride 8: what S starts from. Has no weights, so it can be cached."""
-    odd = torch.cat([decoded.odd, decoded.logits], dim=1)
-    even = torch.cat([decoded.even, decoded.logits.abs()], dim=1)
-    return Streams(*(nnf.avg_pool2d(at_least_float32(x), 2, ceil_mode=True) for x in (odd, even)))
+def seen_factor(height: int, width: int) -> int:
+    """By how much a picture of this size is reduced before it is judged: max(1, round(min(height, width) / 256)).
+
+    People see a picture as a whole from a distance at which the finest detail of a large one is lost; classical
+    metrics reduce by the same rule.
+    """
+    return max(1, round(min(height, width) / SEEN_SIDE))
+
+
+class SeenEncoder(nn.Module):
+    """One picture at the resolution at which it is seen to features at strides 2, 4, 8, ...
+
+    Args:
+        widths: channels of each scale.
+
+    Input (N, 3, H, W) in [0, 1]; output one (N, widths[i], h / 2^(i + 1), w / 2^(i + 1)) each, with h, w after
+    reduction by :func:`seen_factor`.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, widths[0], 6, stride=2, padding=2)
+        self.reduce = nn.ModuleList(nn.Conv2d(2 * a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
+        self.refine = nn.ModuleList(nn.Conv2d(2 * b, b, 3, padding=1) for b in widths[1:])
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        factor = seen_factor(image.shape[-2], image.shape[-1])
+        seen = nnf.avg_pool2d(image, factor) if factor > 1 else image
+        x = self.stem((seen * 2.0 - 1.0).contiguous(memory_format=torch.channels_last))
+        features = [x]
+        for reduce, refine in zip(self.reduce, self.refine, strict=True):
+            x = reduce(_both_signs(x))
+            x = x + refine(_both_signs(x))
+            features.append(x)
+        return features
+
+
+class PairBlock(nn.Module):
+    """What one scale says of a pair: even and odd vectors.
+
+    Differences enter twice, plain and relative to the activity of the pictures there (the contrast masking of SSIM and
+    its descendants), and every place is weighed by what it holds.
+
+    Args:
+        channels: features of one picture.
+        width: channels of the even stream.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.floor = nn.Parameter(torch.full((1, channels, 1, 1), -2.0))
+        self.even = nn.Conv2d(3 * channels, width, 1)
+        self.context = nn.Conv2d(width, width, 3, padding=1)
+        self.attention = nn.Conv2d(width, 1, 1)
+        self.even_size = channels + 3 * width
+        self.odd_size = 2 * channels
+
+    def forward(self, test: torch.Tensor, ref: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(N, even_size), (N, odd_size) and (N,), the plain mean amount of difference, 0 only for equal features."""
+        difference = (test - ref).abs()
+        activity = test.abs() + ref.abs()
+        amount = torch.cat([difference, difference / (activity + nnf.softplus(self.floor))], dim=1)
+        hidden = nnf.relu(self.even(torch.cat([amount, activity], dim=1)))
+        hidden = nnf.relu(self.context(hidden)) + hidden
+        wide, weight = at_least_float32(hidden), torch.sigmoid(at_least_float32(self.attention(hidden))) + 1e-3
+        square = wide.square()
+        root = (square.mean((2, 3)) + _EPSILON).sqrt()
+        worst = (square.square().mean((2, 3)) + _EPSILON).sqrt().sqrt()
+        means_test, means_ref = (at_least_float32(x).mean((2, 3)) for x in (test, ref))
+        energy_test, energy_ref = (at_least_float32(x).square().mean((2, 3)) for x in (test, ref))
+        tone = compress(means_test - means_ref, 8.0)
+        energy = torch.log(energy_test + 1e-5) - torch.log(energy_ref + 1e-5)
+        even = torch.cat([tone.abs(), (wide * weight).mean((2, 3)) / weight.mean((2, 3)), root, worst], dim=1)
+        return even, torch.cat([tone, energy], dim=1), at_least_float32(amount).mean((1, 2, 3))
+
+
+def pool_maps(coarse: torch.Tensor) -> torch.Tensor:
+    """What S reads of F's maps (N, K, h, w) in [0, 1]: signed mean and signed 4-norm of each channel, (N, 2 K), odd.
+
+    Which of two pictures is the better one is a question of which holds which artefact, and that F answers.
+    """
+    signed = 2.0 * at_least_float32(coarse) - 1.0
+    peaks = [(x.square().square().mean((2, 3)) + _EPSILON).sqrt().sqrt() for x in (nnf.relu(signed), nnf.relu(-signed))]
+    return torch.cat([compress(signed.mean((2, 3)), 8.0), peaks[0] - peaks[1]], dim=1)
 
 
 class ScoringNetwork(nn.Module):
-    """Odd/even blocks at several scales over F's streams, pooled by three norms, then direction times magnitude.
-
-    How far apart two pictures are in quality is even, which of them is the better one is odd; like F's logits, the
-    score is a sum of products of the two. A linear reading of odd features alone cannot tell much: what a blur adds
-    in one channel it takes away in another (docs/experiments.md).
+    """How far apart two pictures look is even, which of them looks better is odd; the score is a sum of products.
 
     Args:
-        types: K, channels of F's logits.
-        stream: channels of F's odd and even streams.
-        width: channels of this network's streams.
-        scales: number of scales, stride 8 first, each half of the one before.
-        embedding: size of the hidden odd and even vectors.
-        heads: E, number of products that are added up; they are the embedding too.
-        powers: the norms of the pooling. 1 weighs every pixel alike, higher ones the worst places.
+        widths: channels of the encoder at strides 2, 4, 8, ... of the seen picture.
+        width: channels of the even stream of every scale.
+        embedding: size of the hidden vectors.
+        heads: E, number of products.
+        types: K, number of F's maps, of which the direction is read.
     """
 
     def __init__(
         self,
-        types: int,
-        stream: int,
-        width: int = 32,
-        scales: int = 3,
-        embedding: int = 64,
+        widths: Sequence[int] = (24, 32, 48, 64),
+        width: int = 24,
+        embedding: int = 96,
         heads: int = 16,
-        powers: Sequence[int] = (1, 2, 4),
+        types: int = len(CHANNELS),
     ) -> None:
         super().__init__()
-        self.powers = tuple(powers)
-        self.odd = nn.Conv2d(stream + types, width, 1, bias=False)
-        self.even = nn.Conv2d(stream + types, width, 1)
-        self.blocks = nn.ModuleList(OddEvenBlock(width) for _ in range(scales))
-        pooled = scales * width * len(self.powers)
-        self.context = nn.Linear(pooled + scales * width, embedding)
+        self.artefacts = 2 * types
+        self.encoder = SeenEncoder(widths)
+        self.blocks = nn.ModuleList(PairBlock(c, width) for c in widths)
+        even = sum(block.even_size for block in self.blocks)  # type: ignore[misc, union-attr]
+        odd = 2 * types + sum(block.odd_size for block in self.blocks)  # type: ignore[misc, union-attr]
+        self.hidden = nn.Linear(even, embedding)
+        self.deeper = nn.Linear(embedding, embedding)
         self.magnitude = nn.Linear(embedding, heads)
-        self.gate = nn.Linear(embedding, embedding)
-        self.reading = nn.Linear(pooled, embedding, bias=False)
-        self.direction = nn.Linear(embedding, heads, bias=False)
+        self.reading = nn.Linear(odd, embedding, bias=False)
+        self.mixing = nn.Linear(embedding, embedding, bias=False)
+        self.gates = nn.Linear(embedding, 2 * embedding)
+        self.direction = nn.Linear(embedding, 1, bias=False)
+        self.plain = nn.Linear(odd, 1, bias=False)
+        # Gates start open and the plain reading silent: products of random factors are slow to learn.
+        nn.init.zeros_(self.gates.weight)
+        nn.init.ones_(self.gates.bias)
+        nn.init.zeros_(self.plain.weight)
 
-    def forward(self, streams: Streams) -> Scored:
-        """``streams`` as :func:`pool_streams` gives them."""
-        odd, even = self.odd(streams.odd), self.even(streams.even)
-        signed: list[torch.Tensor] = []
-        amounts: list[torch.Tensor] = []
-        for index, block in enumerate(self.blocks):
-            if index:
-                odd, even = (nnf.avg_pool2d(x, 2, ceil_mode=True) for x in (odd, even))
-            odd, even = block(odd, even)
-            wide = at_least_float32(odd)
-            signed.extend(_signed_norm(wide, power) for power in self.powers)
-            amounts.extend(_norm(wide.abs(), power) for power in self.powers)
-            amounts.append(at_least_float32(even).mean((2, 3)))
-        # Just visible differences are a tenth of severe ones in intensity: compressed, both move the layers behind.
-        context = nnf.relu(self.context(torch.asinh(_GAIN * torch.cat(amounts, dim=1))))
-        reading = self.reading(torch.asinh(_GAIN * torch.cat(signed, dim=1)))
-        hidden = torch.tanh(reading * (2.0 * torch.sigmoid(self.gate(context))))
-        products = torch.tanh(self.direction(hidden)) * nnf.softplus(self.magnitude(context))
-        return Scored(products.sum(dim=1), products)
+    def encode(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Features of (N, 3, H, W) in [0, 1], H, W >= 16, at the resolution at which it is seen."""
+        return self.encoder(image)
+
+    def forward(
+        self, test: list[torch.Tensor], ref: list[torch.Tensor], artefacts: torch.Tensor | None = None
+    ) -> Scored:
+        """Compare the features of two batches; a reference batch of one serves every test.
+
+        Args:
+            test, ref: from :meth:`encode`.
+            artefacts: from :func:`pool_maps`. None where only the difference is asked for, which does not read them;
+                score and embedding mean nothing then.
+        """
+        return self.decide(self.compare(test, ref, artefacts))
+
+    def compare(
+        self, test: list[torch.Tensor], ref: list[torch.Tensor], artefacts: torch.Tensor | None = None
+    ) -> Compared:
+        """Everything but the direction. Arguments as :meth:`forward`."""
+        count = test[0].shape[0]
+        if ref[0].shape[0] != count:
+            ref = [feature.expand(count, -1, -1, -1) for feature in ref]
+        evens, amounts = [], []
+        odds = [test[0].new_zeros(count, self.artefacts, dtype=torch.float32) if artefacts is None else artefacts]
+        for block, a, b in zip(self.blocks, test, ref, strict=True):
+            even, odd, amount = block(a, b)
+            evens.append(even)
+            odds.append(odd)
+            amounts.append(amount)
+        hidden = nnf.relu(self.hidden(compress(torch.cat(evens, dim=1), 4.0)))
+        hidden = hidden + nnf.relu(self.deeper(hidden))
+        # The amount makes equal pictures exactly alike, and saturates where a difference is plain to see.
+        present = torch.tanh(20.0 * torch.stack(amounts, dim=1).sum(dim=1, keepdim=True))
+        return Compared(nnf.softplus(self.magnitude(hidden)) * present, hidden, torch.cat(odds, dim=1))
+
+    def decide(self, compared: Compared) -> Scored:
+        """Which picture is the better one, and with it the score."""
+        return self.decided(compared, self.side(compared))
+
+    def side(self, compared: Compared) -> torch.Tensor:
+        """Log-odds, (N,), odd, of test being the better picture."""
+        # Gates of either sign: what is more energy in one context is the better picture, in another the worse.
+        first, second = self.gates(compared.hidden).chunk(2, dim=1)
+        evidence = compress(compared.odd)
+        reading = torch.tanh(self.reading(evidence) * first)
+        reading = reading + torch.tanh(self.mixing(reading) * second)
+        return (self.direction(reading) + self.plain(evidence)).squeeze(1)
+
+    @staticmethod
+    def decided(compared: Compared, side: torch.Tensor) -> Scored:
+        """The difference times how sure the direction is: 2 p - 1 for the probability p that test is better."""
+        products = torch.tanh(0.5 * side)[:, None] * compared.magnitude
+        return Scored(products.sum(dim=1), compared.magnitude.sum(dim=1), products)
 
 
-def _norm(values: torch.Tensor, power: int) -> torch.Tensor:
-    """Power mean over space of values >= 0, (N, C, H, W) to (N, C)."""
-    return (values.pow(power).mean((2, 3)) + _EPSILON).pow(1 / power)
-
-
-def _signed_norm(odd: torch.Tensor, power: int) -> torch.Tensor:
-    """Norm of the positive part minus norm of the negative part over space, (N, C, H, W) to (N, C): odd."""
-    if power == 1:
-        return odd.mean((2, 3))
-    return _norm(odd.clamp(min=0), power) - _norm((-odd).clamp(min=0), power)
+def _both_signs(x: torch.Tensor) -> torch.Tensor:
+    # Energy of either sign counts alike in texture; a plain ReLU would see half of every oscillation.
+    return torch.cat([nnf.relu(x), x.abs()], dim=1)

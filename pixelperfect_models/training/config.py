@@ -33,10 +33,15 @@ class Schedule(_Section):
     batch: PositiveInt = Field(description="pairs (distortion) or sets (score) a step, on each device")
     steps: PositiveInt
     workers: int = Field(default=0, ge=0, description="processes that prepare batches")
+    reuse: PositiveInt = Field(
+        default=1, description="steps for each batch rendered: itself, then earlier ones, turned"
+    )
     learning_rate: PositiveFloat = 1e-3
     weight_decay: float = Field(default=0.01, ge=0)
     warmup: int = Field(default=0, ge=0, description="steps of linear warm-up before the cosine decay")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    devices: PositiveInt | Literal["auto"] = Field(default="auto", description="GPUs, or processes on a CPU; all GPUs")
+    strategy: str = Field(default="auto", description="Fabric's strategy over several devices, such as ddp")
     ema: float = Field(default=0.998, ge=0, lt=1, description="decay of the averaged weights that are shipped")
 
 
@@ -59,6 +64,10 @@ class ScoreTraining(Schedule):
     lambda_rank: float = Field(default=1.0, ge=0)
     tau: PositiveFloat = 0.07
     lambda_con: float = Field(default=0.5, ge=0)
+    rare: float = Field(default=0.5, ge=0, le=1, description="share of groups made by distortions without a channel")
+    direction_steps: PositiveInt = 2000
+    direction_decay: float = Field(default=0.05, ge=0, description="weight decay of the direction")
+    across_types: bool = Field(default=True, description="rank across types by the teacher; False: severities only")
 
 
 class TrainingConfig(_Section):

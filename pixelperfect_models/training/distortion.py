@@ -96,7 +96,7 @@ def train_distortion(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fabric = make_fabric(schedule.precision)
     engine = DistortionEngine(types=schedule.types, p_swap=schedule.p_swap)
-    total = schedule.steps * schedule.batch * fabric.world_size
+    total = -(-schedule.steps // schedule.reuse) * schedule.batch * fabric.world_size
     dataset = PairDataset(
         pool,
         engine,

@@ -7,11 +7,12 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from rich.console import Console
@@ -26,6 +27,7 @@ from pixelperfect_models.training.config import Schedule
 CHECKPOINT = "checkpoint.pt"
 _CHECKPOINT_SECONDS = 45.0
 _PLAIN_LINE_SECONDS = 15.0
+_POOL = 100
 
 StepFunction = Callable[[nn.Module, Any], dict[str, torch.Tensor]]
 """From the network and a batch to named losses; the entry ``loss`` is minimised."""
@@ -35,16 +37,28 @@ class Stopped(KeyboardInterrupt):
     """Training was stopped by a signal; the checkpoint is written."""
 
 
-def make_fabric(precision: str) -> Fabric:
+def make_fabric(
+    precision: str, devices: int | str = "auto", strategy: str = "auto", accelerator: str = "auto"
+) -> Fabric:
     """Fabric for this machine: all GPUs where there are any, else the CPU.
 
-    ``auto`` is bf16-mixed where the GPU or the processor computes it (avx512_bf16), else 32-true.
+    Args:
+        precision: Fabric's; ``auto`` is bf16-mixed where the GPU or the processor computes it (avx512_bf16), else
+            32-true.
+        devices: how many GPUs, or processes on a CPU; ``auto``: all GPUs, or one process.
+        strategy: Fabric's, such as ``ddp``; ``auto``: that where there are several devices.
+        accelerator: Fabric's, ``cuda`` or ``cpu``; ``auto``: the GPU where there is one.
+
+    With several devices this starts the running script again for each but the first, so whatever that script does
+    must stand behind ``if __name__ == "__main__"``.
     """
+    gpu = accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
     if precision == "auto":
-        native = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else _cpu_has_bf16()
+        native = torch.cuda.is_bf16_supported() if gpu else _cpu_has_bf16()
         precision = "bf16-mixed" if native else "32-true"
-    devices = torch.cuda.device_count() if torch.cuda.is_available() else 1
-    fabric = Fabric(accelerator="auto", devices=max(1, devices), precision=precision)  # type: ignore[arg-type]
+    if devices == "auto":
+        devices = max(1, torch.cuda.device_count()) if gpu else 1
+    fabric = Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)  # type: ignore[arg-type]
     fabric.launch()
     return fabric
 
@@ -70,9 +84,10 @@ def fit(
 ) -> tuple[nn.Module, dict[str, float]]:
     """Train ``network`` for ``schedule.steps`` steps and return the averaged network and the last mean losses.
 
-    ``dataset[i]`` must depend on ``i`` alone; step s uses the items from ``s * batch * devices`` on, so that a
-    resumed training sees what an unbroken one would have seen. A checkpoint is written at least every 45 seconds
-    and when SIGINT or SIGTERM arrives.
+    ``dataset[i]`` must depend on ``i`` alone; step s uses the items from ``s // reuse * batch * devices`` on, so that a
+    resumed training sees what an unbroken one would have seen (with ``reuse`` above 1, but for the first steps, which
+    find no earlier batches to draw from). A checkpoint is written at least every 45 seconds and when SIGINT or
+    SIGTERM arrives.
 
     Raises:
         UserError: a checkpoint is there but ``resume`` is False, or it belongs to another configuration.
@@ -93,7 +108,9 @@ def fit(
     first = _restore(file, fingerprint, network, average, optimizer, resume)
     wrapped, wrapped_optimizer = fabric.setup(network, optimizer)
     per_step = schedule.batch * fabric.world_size
-    rest = Subset(dataset, range(first * per_step, schedule.steps * per_step))
+    # Rendering a picture costs several times what a step does: each batch serves ``reuse`` steps.
+    batches = range(first // schedule.reuse, -(-schedule.steps // schedule.reuse))
+    rest = Subset(dataset, range(batches.start * per_step, batches.stop * per_step))
     loader = fabric.setup_dataloaders(
         DataLoader(rest, schedule.batch, num_workers=schedule.workers, shuffle=False, drop_last=True)
     )
@@ -109,7 +126,7 @@ def fit(
     means: dict[str, float] = {}
     saved = time.monotonic()
     with _stop_flag() as stopped, _Progress(console, title, first, schedule.steps, fabric.is_global_zero) as progress:
-        for step, batch in enumerate(loader, start=first):
+        for step, batch in enumerate(_reused(loader, schedule, first), start=first):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.learning_rate * _rate_factor(step, schedule)
             losses = step_function(wrapped, batch)
@@ -124,7 +141,7 @@ def fit(
                 latest = float(value.detach())
                 means[name] = latest if name not in means else 0.98 * means[name] + 0.02 * latest
             progress.advance(step + 1, means)
-            if stopped():
+            if _any_process(fabric, stopped()):
                 save(step + 1)
                 raise Stopped(f"stopped at step {step + 1} of {schedule.steps}; --resume goes on from there")
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
@@ -132,6 +149,40 @@ def fit(
                 saved = time.monotonic()
     save(schedule.steps)
     return average.module, means
+
+
+def _any_process(fabric: Fabric, flag: bool) -> bool:
+    """Whether ``flag`` is set in any process: one that left the loop alone would leave the others waiting for it."""
+    if fabric.world_size == 1:
+        return flag
+    count = fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum")
+    return bool(count > 0)
+
+
+def _reused(loader: Any, schedule: Schedule, first: int) -> Iterator[Any]:
+    """Each batch of ``loader``, then ``reuse - 1`` batches drawn from the last :data:`_POOL`, flipped and turned."""
+    pool: list[Any] = []
+    step = first
+    for batch in loader:
+        if schedule.reuse > 1:
+            pool.append(batch)
+            del pool[:-_POOL]
+        for turn in range(schedule.reuse):
+            if step >= schedule.steps:
+                return
+            if turn == 0:
+                yield batch
+            else:
+                rng = np.random.default_rng([7, step])
+                yield _turned(pool[int(rng.integers(len(pool)))], rng)
+            step += 1
+
+
+def _turned(batch: Sequence[torch.Tensor], rng: np.random.Generator) -> list[torch.Tensor]:
+    """All tensors (N, C, S, S) of a batch, transposed and flipped alike."""
+    axes = [axis for axis in (-1, -2) if rng.random() < 0.5]
+    transpose = rng.random() < 0.5
+    return [(x.transpose(-1, -2) if transpose else x).flip(axes) for x in batch]
 
 
 def _rate_factor(step: int, schedule: Schedule) -> float:
@@ -142,8 +193,8 @@ def _rate_factor(step: int, schedule: Schedule) -> float:
 
 
 def _fingerprint(schedule: Schedule, network: nn.Module) -> str:
-    # Worker count and precision may differ between two machines that continue one training.
-    settings = schedule.model_dump(exclude={"workers", "precision"}, mode="json")
+    # These may differ between two machines that continue one training.
+    settings = schedule.model_dump(exclude={"workers", "precision", "devices", "strategy"}, mode="json")
     shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
     return hashlib.sha256(json.dumps([settings, shapes], sort_keys=True).encode()).hexdigest()
 

@@ -1,4 +1,8 @@
-"""Training of S on ordinally ranked sets: hinge ranking and InfoNCE over F's frozen streams."""
+"""Training of S on ordinally ranked sets: first how far apart two pictures look, then which is the better one.
+
+The amount needs the pictures: hinge ranking, distance to the teacher's consensus, InfoNCE. The direction is then read
+of the frozen rest (:mod:`pixelperfect_models.training.direction`).
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as nnf
 from rich.console import Console
 from scipy.stats import spearmanr
 from torch import nn
 
+from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.distortions.engine import DistortionEngine
 from pixelperfect_models.judge import DISTORTION_WEIGHTS, SCORE_WEIGHTS, load_distortion_network, save_network
 from pixelperfect_models.networks import ScoringNetwork, build_scoring_network
-from pixelperfect_models.networks.scoring_network import Scored, Streams
 from pixelperfect_models.training.config import ScoreTraining, load_config, photo_folders
+from pixelperfect_models.training.direction import QUALITY_STEP, fit_direction
 from pixelperfect_models.training.loop import fit, make_fabric
-from pixelperfect_models.training.losses import info_nce, pair_loss, ranking_loss
+from pixelperfect_models.training.losses import info_nce, ranking_loss
 from pixelperfect_models.training.model_card import write_model_card
 from pixelperfect_models.training.photos import PhotoPool
-from pixelperfect_models.training.quality_sets import QualitySets, cache_streams, make_sets
+from pixelperfect_models.training.quality_sets import QualitySets, cache_artefacts, make_sets
 
 _NOTES = (
-    "Training pictures are ordered by severity within a type and by the rank consensus of VSI, MDSI, HaarPSI and half "
-    "PSNR across types. No human label was used, but the constants of VSI, MDSI and HaarPSI were chosen by their "
-    "authors on human ratings.",
+    "Training pictures are ordered by severity within a type and by a rank consensus across types: VSI, MDSI, HaarPSI, "
+    "PSNR, band energies and blurred colour differences (pixelperfect_models/training/teacher.py). No human label was "
+    "used, but the constants of VSI, MDSI and HaarPSI were chosen by their authors on human ratings, and the "
+    "consensus' members on the development part of TID2013.",
 )
 
 
@@ -37,10 +44,10 @@ def train_score(
     resume: bool = False,
     console: Console | None = None,
 ) -> Path:
-    """Train S over the distortion network in ``out_dir`` and write ``score.safetensors`` and ``score.json``.
+    """Train S and write ``score.safetensors`` and ``score.json``.
 
     Args, returns and raises as :func:`pixelperfect_models.training.train_distortion`; ``out_dir`` must hold the
-    ``distortion.safetensors`` of a finished distortion training. F is frozen: both networks then share one pass.
+    ``distortion.safetensors`` of a finished distortion training, whose maps say which of two pictures holds what.
     """
     settings = load_config(config)
     schedule = settings.score
@@ -52,29 +59,40 @@ def train_score(
     console = console or Console(stderr=True)
     engine = DistortionEngine()
     torch.manual_seed(settings.seed)
-    scoring = build_scoring_network(distortion, settings.network.score)
+    scoring = build_scoring_network(settings.network.score)
+    scoring.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fabric = make_fabric(schedule.precision)
     train_files = _sets(out, pool, engine, schedule, settings.seed, validation=False, console=console)
     validation_files = _sets(out, pool, engine, schedule, settings.seed, validation=True, console=console)
-    distortion.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    weights = hashlib.sha256((out / DISTORTION_WEIGHTS).read_bytes()).hexdigest()
-    streams, validation_streams = (
-        cache_streams(files, distortion, weights, fabric.autocast, console) for files in (train_files, validation_files)
-    )
     total = schedule.steps * schedule.batch * fabric.world_size
-    dataset = QualitySets(train_files, streams, total, settings.seed)
-    held_out = QualitySets(validation_files, validation_streams, schedule.validation_sets, 0)
+    distortion.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fingerprint = hashlib.sha256((out / DISTORTION_WEIGHTS).read_bytes()).hexdigest()
+    artefacts, validation_artefacts = (
+        cache_artefacts(files, distortion, fingerprint, console) for files in (train_files, validation_files)
+    )
+    dataset = QualitySets(train_files, artefacts, total, settings.seed)
+    held_out = QualitySets(validation_files, validation_artefacts, schedule.validation_sets, 0)
 
     def step(model: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return _losses(model, batch, schedule)
+        return _amount_losses(model, batch, schedule)
 
-    trained, means = fit(
-        fabric, scoring, dataset, step, schedule, out / "score", resume=resume, title="score network", console=console
+    compared, means = fit(
+        fabric,
+        _AgainstPristine(scoring),
+        dataset,
+        step,
+        schedule,
+        out / "score",
+        resume=resume,
+        title="score network",
+        console=console,
     )
     file = out / SCORE_WEIGHTS
     if fabric.is_global_zero:
-        assert isinstance(trained, ScoringNetwork)
-        save_network(trained, file, settings.network.score, distortion.channels)
+        assert isinstance(compared, _AgainstPristine)
+        trained = compared.scoring
+        means |= fit_direction(trained, dataset, schedule, settings.seed, console)
+        save_network(trained, file, settings.network.score, CHANNELS)
         metrics = validate(trained, held_out)
         write_model_card(
             file.with_suffix(".json"),
@@ -107,36 +125,43 @@ def _sets(
         crop=schedule.crop,
         levels=schedule.levels,
         types_per_set=schedule.types_per_set,
+        rare=schedule.rare,
         seed=seed,
         validation=validation,
         console=console,
     )
 
 
-def _losses(model: nn.Module, batch: dict[str, torch.Tensor], schedule: ScoreTraining) -> dict[str, torch.Tensor]:
-    """Losses of one batch of B sets as :class:`QualitySets` gives them."""
-    quality, order = batch["quality"], batch["order"]
-    sets, members = quality.shape
-    streams = Streams(batch["odd"].float().flatten(0, 1), batch["even"].float().flatten(0, 1))
-    scored: Scored = model(streams)
-    score = scored.score.float().unflatten(0, (sets, 2 * members))
-    embedding = scored.embedding.unflatten(0, (sets, 2 * members))[:, :members].flatten(0, 1)
-    # Against the pristine picture: comparable over photos and types.
-    against = score[:, :members]
-    ranking = ranking_loss(against.flatten(), quality.flatten(), schedule.delta)
-    contrast = info_nce(embedding, quality.flatten(), schedule.tau)
-    # Between two pictures of one photo, neighbours in a random cyclic order.
-    relative = score[:, members:]
-    partner = order.roll(-1, dims=1)
-    gap = quality.gather(1, order) - quality.gather(1, partner)
-    relational = pair_loss(relative, gap, schedule.delta)
-    # The score of a pair should be the difference of the scores against a third picture: one scale for all.
-    agreement = (relative - (against.gather(1, order) - against.gather(1, partner))).abs().mean()
-    # Severity of one type orders its pictures whatever the consensus says.
-    ordinal = _ordinal_loss(against, batch["group"], batch["level"], schedule.delta)
-    total = schedule.lambda_rank * (ranking + relational + 0.5 * ordinal) + schedule.lambda_con * contrast
-    total = total + 0.2 * agreement
-    return {"loss": total, "rank": ranking, "pair": relational, "order": ordinal, "nce": contrast, "agree": agreement}
+def _amount_losses(
+    model: nn.Module, batch: dict[str, torch.Tensor], schedule: ScoreTraining
+) -> dict[str, torch.Tensor]:
+    """How far apart each picture of B sets is from its pristine one: comparable over photos and types."""
+    quality = batch["quality"].flatten()
+    magnitude: torch.Tensor = model(batch["images"].float())
+    difference = magnitude.sum(dim=1).float()
+    target = (1.0 - quality) * (schedule.delta / QUALITY_STEP)
+    rank = ranking_loss(-difference, quality, schedule.delta, QUALITY_STEP)
+    near = nnf.smooth_l1_loss(difference, target, beta=0.5)
+    # Severity of one type orders its pictures whatever the teacher says.
+    ordinal = _ordinal_loss(-difference.view_as(batch["quality"]), batch["group"], batch["level"], schedule.delta)
+    contrast = info_nce(magnitude.float(), quality, schedule.tau)
+    across = rank + near if schedule.across_types else rank.new_zeros(())
+    total = schedule.lambda_rank * (across + 0.5 * ordinal) + schedule.lambda_con * contrast
+    return {"loss": total, "rank": rank, "near": near, "order": ordinal, "nce": contrast}
+
+
+class _AgainstPristine(nn.Module):
+    """S's magnitudes on whole sets: images (B, M, 3, h, w), the first of each pristine, to (B M, E)."""
+
+    def __init__(self, scoring: ScoringNetwork) -> None:
+        super().__init__()
+        self.scoring = scoring
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        sets, members = images.shape[:2]
+        features = self.scoring.encode(images.flatten(0, 1))
+        pristine = torch.arange(sets, device=images.device).repeat_interleave(members) * members
+        return self.scoring.compare(features, [x[pristine] for x in features]).magnitude
 
 
 def _ordinal_loss(score: torch.Tensor, group: torch.Tensor, level: torch.Tensor, delta: float) -> torch.Tensor:
@@ -151,17 +176,23 @@ def _ordinal_loss(score: torch.Tensor, group: torch.Tensor, level: torch.Tensor,
 
 @torch.no_grad()
 def validate(scoring: ScoringNetwork, sets: QualitySets) -> dict[str, float]:
-    """Figures on photos held out of training: SRCC with the consensus, and share of severity orders kept."""
+    """Figures on photos held out of training: SRCC of score and difference with the teacher, severity orders kept."""
     scoring = scoring.to("cpu").eval()
-    scores, qualities, kept, steps = [], [], 0, 0
+    scores, differences, qualities, kept, steps = [], [], [], 0, 0
     for index in range(len(sets)):
         item = sets[index]
-        members = len(item["quality"])
-        score = scoring(Streams(item["odd"][:members].float(), item["even"][:members].float())).score
+        features = scoring.encode(item["images"].float())
+        scored = scoring(features, [x[:1] for x in features], item["artefacts"][: len(item["quality"])])
+        score = scored.score
         scores.append(score.numpy())
+        differences.append(scored.difference.numpy())
         qualities.append(item["quality"].numpy())
         follows = (item["group"][:-1] == item["group"][1:]) & (item["level"][1:] == item["level"][:-1] + 1)
         kept += int(((score[:-1] > score[1:]) & follows).sum())
         steps += int(follows.sum())
-    correlation = spearmanr(np.concatenate(scores), np.concatenate(qualities)).statistic
-    return {"validation_consensus_srcc": float(correlation), "validation_severity_order": kept / max(1, steps)}
+    quality = np.concatenate(qualities)
+    return {
+        "validation_teacher_srcc": float(spearmanr(np.concatenate(scores), quality).statistic),
+        "validation_teacher_srcc_difference": float(spearmanr(-np.concatenate(differences), quality).statistic),
+        "validation_severity_order": kept / max(1, steps),
+    }

@@ -13,8 +13,9 @@ from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.judge import PixelPerfect
 from pixelperfect_models.networks import build_distortion_network, build_scoring_network
+from pixelperfect_models.networks.scoring_network import seen_factor
 
-SMALL_ENCODER = {"kind": "compact", "widths": [8, 12, 16], "blocks": [0, 1, 1]}
+SMALL_ENCODER = {"kind": "compact", "widths": [8, 12, 16], "blocks": [1, 1]}
 DECODERS: dict[str, dict[str, Any]] = {
     "pyramid": {"kind": "pyramid", "width": 12},
     "mask_attention": {"kind": "mask_attention", "width": 16, "layers": 2, "heads": 2},
@@ -24,7 +25,7 @@ DECODERS: dict[str, dict[str, Any]] = {
 def small_judge(decoder: str = "pyramid", seed: int = 0) -> PixelPerfect:
     torch.manual_seed(seed)
     network = build_distortion_network(SMALL_ENCODER, DECODERS[decoder])
-    return PixelPerfect(network, build_scoring_network(network, {"width": 8, "embedding": 8})).eval()
+    return PixelPerfect(network, build_scoring_network({"widths": [8, 12, 16], "width": 8, "embedding": 8})).eval()
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -43,6 +44,19 @@ def test_antisymmetric_at_any_size_and_weights(decoder: str, height: int, width:
     assert (maps + back - 1).abs().max() <= 1e-6
     assert (score + score_back).abs().max() <= 1e-6
     assert bool((same == 0.5).all()) and bool((zero == 0).all())
+
+
+def test_difference_is_even_and_zero_for_equal_pictures() -> None:
+    judge = small_judge()
+    a, b = torch.rand(2, 1, 3, 40, 57, generator=torch.Generator().manual_seed(6))
+    assert torch.allclose(judge.difference(a, b), judge.difference(b, a), atol=1e-6)
+    assert judge.difference(a, b) > 0 and judge.difference(a, a.clone()) == 0
+    assert judge.score(a, b).abs() <= judge.difference(a, b)
+
+
+@pytest.mark.parametrize(("size", "factor"), [((16, 2000), 1), ((383, 512), 1), ((384, 512), 2), ((6000, 8000), 23)])
+def test_a_picture_is_judged_at_the_size_at_which_it_is_seen(size: tuple[int, int], factor: int) -> None:
+    assert seen_factor(*size) == factor
 
 
 def test_untrained_networks_do_tell_pictures_apart() -> None:

@@ -29,7 +29,7 @@ from pixelperfect_models.training.distortion import PairDataset
 from pixelperfect_models.training.loop import CHECKPOINT
 from pixelperfect_models.training.losses import map_loss
 from pixelperfect_models.training.photos import PhotoPool
-from pixelperfect_models.training.quality_sets import QualitySets, cache_streams, make_sets
+from pixelperfect_models.training.quality_sets import QualitySets, cache_artefacts, make_sets
 
 ROOT = Path(__file__).parents[2]
 CLEAN = ROOT / "recipes" / "photos" / "clean"
@@ -40,12 +40,12 @@ def tiny_config(folder: Path, steps: int = 6, **changes: object) -> Path:
     config = yaml.safe_load(shipped_configs()["compact"].read_text())
     config["photos"] = [str(CLEAN)]
     config["network"] = {
-        "encoder": {"kind": "compact", "widths": [8, 12], "blocks": [0, 1]},
+        "encoder": {"kind": "compact", "widths": [8, 12], "blocks": [1]},
         "decoder": {"kind": "pyramid", "width": 12, "trunk": [12, 16], "blocks": [1, 1]},
-        "score": {"width": 8, "scales": 2, "embedding": 8},
+        "score": {"widths": [8, 12], "width": 8, "embedding": 8, "heads": 4},
     }
     common = {"steps": steps, "warmup": 2, "workers": 0, "precision": "32-true"}
-    config["distortion"] |= {**common, "crop": 32, "batch": 2, "validation_pairs": 2, **changes}
+    config["distortion"] |= {**common, "crop": 32, "batch": 2, "reuse": 1, "validation_pairs": 2, **changes}
     config["score"] |= {**common, "crop": 48, "batch": 1, "sets": 2, "validation_sets": 1, "levels": 2}
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(config))
@@ -170,11 +170,28 @@ def test_quality_sets_are_kept_and_ranked(tmp_path: Path) -> None:
     assert [file.stat().st_mtime_ns for file in files] == stamps
     settings = load_config(tiny_config(tmp_path))
     network = build_distortion_network(settings.network.encoder, settings.network.decoder)
-    sets = QualitySets(files, cache_streams(files, network, "0" * 64), 3, seed=0)
+    sets = QualitySets(files, cache_artefacts(files, network, "0" * 64), 3, seed=0)
     item = sets[0]
-    assert item["odd"].shape == (10, 12 + len(CHANNELS), 6, 6) == item["even"].shape
-    assert item["odd"][0].abs().max() == 0  # the pristine picture against itself
-    assert item["quality"][0] == item["quality"].max() and item["quality"].min() >= 0
+    assert item["artefacts"].shape == (10, 2 * len(CHANNELS))
+    assert item["artefacts"][0].abs().max() == 0  # the pristine picture against itself
+    assert item["images"].shape == (5, 3, 48, 48) and sorted(item["order"].tolist()) == [0, 1, 2, 3, 4]
+    assert item["quality"][0] == item["quality"].max() == 1 and item["quality"].min() >= 0
+    assert item["level"].tolist() == [0, 1, 2, 1, 2]
+    again = sets[0]
+    assert torch.equal(item["images"], again["images"]) and torch.equal(item["order"], again["order"])
+
+
+def test_other_labels_do_not_mean_rendering_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"count": 1, "crop": 48, "levels": 2, "types_per_set": 1, "seed": 0}
+    (file,) = make_sets(tmp_path, PhotoPool([CLEAN]), DistortionEngine(), **options)  # type: ignore[arg-type]
+    with np.load(file) as data:
+        before = {name: data[name] for name in data.files}
+        np.savez(file, **{name: data[name] for name in ("images", "group", "level")})
+    monkeypatch.setattr(PhotoPool, "crop", None)
+    make_sets(tmp_path, PhotoPool([CLEAN]), DistortionEngine(), **options)  # type: ignore[arg-type]
+    with np.load(file) as data:
+        assert set(data.files) == set(before)
+        assert all(np.array_equal(data[name], before[name]) for name in before)
 
 
 def test_photo_pool_splits_and_crops(tmp_path: Path) -> None:

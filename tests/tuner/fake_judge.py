@@ -55,6 +55,10 @@ class FakeJudge:
     def score(self, test: torch.Tensor, ref: torch.Tensor | FakeReference) -> torch.Tensor:
         return self.judge(test, ref)[1]
 
+    def difference(self, test: torch.Tensor, ref: torch.Tensor | FakeReference) -> torch.Tensor:
+        image = ref.image if isinstance(ref, FakeReference) else ref
+        return (test - image).abs().mean((1, 2, 3))
+
 
 def _mean(image: torch.Tensor) -> torch.Tensor:
     return nnf.avg_pool2d(image.mean(1, keepdim=True), 5, stride=1, padding=2, count_include_pad=False)

@@ -324,22 +324,12 @@ def test_only_an_unforeseen_error_shows_its_traceback(
     assert "Traceback" in capsys.readouterr().err
 
 
-def measured(kind: str) -> dict[str, Any]:
-    if kind == "ratings":
-        methods = {"srcc": 0.9, "low": 0.8, "high": 0.95, "krcc": 0.7}
-        return {"kind": kind, "pictures": 4, "overall": {"judge": methods}, "types": {"blur": {"judge": 0.9}}}
+def test_evaluate_prints_what_was_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    # Against ratings: tests/models/test_evaluation_report.py.
     types = {"jpeg": {"top1": 0.75, "auc": 0.875, "leakage": {"blur": 0.1, "blocking": 0.6}}}
-    return {"kind": kind, "pairs": 8, "top1": 0.75, "auc": 0.875, "types": types}
-
-
-@pytest.mark.parametrize(
-    ("kind", "line"),
-    [("ratings", "judge\t0.9\t0.8\t0.95\t0.7"), ("planted", "jpeg\t0.75\t0.875\tblocking 0.60, blur 0.10")],
-)
-def test_evaluate_prints_what_was_measured(
-    kind: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    planted = {"kind": "planted", "pairs": 8, "top1": 0.75, "auc": 0.875, "types": types}
     monkeypatch.setattr("tuner.cli.evaluate.load_judge", lambda weights: None)
-    monkeypatch.setattr("pixelperfect_models.evaluation.evaluate", lambda folder, judge, progress: measured(kind))
+    monkeypatch.setattr("pixelperfect_models.evaluation.evaluate", lambda folder, judge, **options: planted)
+    line = "jpeg\t0.75\t0.875\tblocking 0.60, blur 0.10"
     assert line in answered(capsys, "evaluate", "photos").splitlines()
-    assert json.loads(answered(capsys, "evaluate", "photos", "--json")) == measured(kind)
+    assert json.loads(answered(capsys, "evaluate", "photos", "--json")) == planted

@@ -61,6 +61,15 @@ class TestValue:
         evaluation = objective([grey(0.5)]).evaluate({"by": 0.1})
         assert evaluation.value == evaluation.score == pytest.approx(-SCALE * 0.01, rel=1e-4)
 
+    def test_difference_takes_the_reference_for_the_truth(self) -> None:
+        evaluation = objective([grey(0.5)], score_kind="difference", score_weight=2.0).evaluate({"by": 0.1})
+        assert evaluation.score == pytest.approx(-0.1, rel=1e-4)
+        assert evaluation.value == pytest.approx(-0.2, rel=1e-4)
+
+    def test_difference_needs_a_truth(self) -> None:
+        with pytest.raises(UserError, match="expected relational"):
+            Objective(FakeJudge(), Shift(), [Picture("p", grey(0.5), None)], score_kind="difference")
+
     def test_penalties_against_hand_computed_values(self) -> None:
         # Shifted by 0.2 the exposure map's excess is 0.2 everywhere.
         penalties = [

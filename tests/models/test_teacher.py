@@ -1,0 +1,60 @@
+"""The measures that order training pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.color import rgb2lab
+
+from pixelperfect_models.training.teacher import (
+    TEACHER_WEIGHTS,
+    band_energy_change,
+    color_shift,
+    consensus,
+    measure,
+)
+
+
+def pictures(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    base = torch.nn.functional.interpolate(
+        torch.rand(1, 3, 12, 16, generator=generator), scale_factor=8, mode="bicubic"
+    ).clamp(0, 1)
+    return base, (base + 0.1 * torch.randn(base.shape, generator=generator)).clamp(0, 1)
+
+
+def test_color_shift_is_the_cie_1976_difference() -> None:
+    a, b = torch.rand(2, 1, 3, 1, 1, generator=torch.Generator().manual_seed(1))
+    ours = color_shift(a.expand(1, 3, 32, 32), b.expand(1, 3, 32, 32), 8)
+    lab = [rgb2lab(x.numpy().reshape(1, 1, 3)).ravel() for x in (a, b)]
+    assert ours.item() == pytest.approx(float(np.linalg.norm(lab[0] - lab[1])), rel=1e-3)
+
+
+def test_noise_changes_band_energy_and_a_shift_of_brightness_does_not() -> None:
+    base, noisy = pictures()
+    quiet = band_energy_change(base * 0.9 + 0.05, base)
+    loud = band_energy_change(noisy, base)
+    # The finest band holds the noise.
+    assert loud[0] > 5 * band_energy_change(base * 0.8 + 0.2 + 0 * base, base * 0.8)[0]
+    assert loud[0] > quiet[0]
+
+
+def test_every_measure_prefers_less_noise() -> None:
+    base, noisy = pictures()
+    better, worse = measure(0.5 * (base + noisy), base), measure(noisy, base)
+    assert set(better) == set(TEACHER_WEIGHTS)
+    assert all(better[name][0] > worse[name][0] for name in TEACHER_WEIGHTS)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10**6), count=st.integers(2, 12))
+def test_consensus_ranks_and_keeps_the_order_all_members_agree_on(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = rng.permutation(count).astype(float)
+    values = {name: np.exp(rng.uniform(0.1, 2) * truth).reshape(1, count) for name in TEACHER_WEIGHTS}
+    quality = consensus(values)
+    assert quality.shape == (1, count) and quality.min() >= 0 and quality.max() == 1
+    assert np.array_equal(np.argsort(quality[0]), np.argsort(truth))
