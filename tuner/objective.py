@@ -131,8 +131,8 @@ class Objective:
         self.follows_incumbent = any(picture.reference is None for picture in self.pictures)
         if score_kind == "difference" and self.follows_incumbent:
             raise UserError(
-                "objective.score.kind: difference takes the reference for the truth, which images.reference: incumbent is "
-                "not; expected relational"
+                "objective.score.kind: difference takes the reference for the truth, which images.reference: incumbent "
+                "is not; expected relational"
             )
         self._seed = seed
         self._offset = 0.0

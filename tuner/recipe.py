@@ -133,8 +133,8 @@ class ScoreTerm(RecipeModel):
     kind: Literal["relational", "difference"] = Field(
         default="relational",
         description=(
-            "`relational`: positive where the output looks better than its reference. `difference`: the reference is the "
-            "truth, and the score is minus how far from it the output looks."
+            "`relational`: positive where the output looks better than its reference. `difference`: the reference is "
+            "the truth, and the score is minus how far from it the output looks."
         ),
     )
 

@@ -25,7 +25,7 @@ from pixelperfect_models.evaluation.classical import (
 from pixelperfect_models.evaluation.datasets import LAYOUTS, Rating, read_dataset
 from pixelperfect_models.images import read_image
 
-JUDGE, JUDGE_KNOWN, CONSENSUS = "judge", "judge, reference known", "consensus"
+JUDGE, JUDGE_RELATIONAL, CONSENSUS = "judge", "judge, relational", "consensus"
 
 
 def evaluate_ratings(
@@ -43,8 +43,10 @@ def evaluate_ratings(
 
     Args:
         folder: a rated set in a layout of :data:`.datasets.LAYOUTS`.
-        judge: what has ``prepare(ref)`` and ``score(test, prepared)``; with ``difference(test, prepared)`` (how far
-            apart two pictures look, not negative) it gets a second row, for when the reference is known to be true.
+        judge: what has ``prepare(ref)`` and ``difference(test, prepared)`` (how far apart two pictures look, not
+            negative), of which the row :data:`JUDGE` is minus that, since a rated set says which picture is the
+            original; and ``score(test, prepared)``, which must find that out, as :data:`JUDGE_RELATIONAL`. Without
+            ``difference`` the score is the only row.
         metrics: names in :data:`.classical.METRICS`; all four of the consensus give it a row of its own.
         progress: called with (pictures done, all pictures).
         bootstrap, seed: the draws for the 95 % intervals.
@@ -70,7 +72,7 @@ def evaluate_ratings(
     if all(metric in answers for metric in CONSENSUS_WEIGHTS):
         # Turned already: the ranks below turn again, so undo it.
         answers[CONSENSUS] = rank_consensus({m: METRICS[m][1] * answers[m] for m in CONSENSUS_WEIGHTS})
-    first = [method for method in (JUDGE, JUDGE_KNOWN, CONSENSUS) if method in answers]
+    first = [method for method in (JUDGE, JUDGE_RELATIONAL, CONSENSUS) if method in answers]
     answers = {method: answers[method] for method in (*first, *metrics)}
     rated = Rated(np.array([row.mos for row in rows]), [row.type for row in rows], [row.content for row in rows])
     base = Path(folder)
@@ -110,7 +112,7 @@ def _answers(
     """Method -> (n,) answers in the order of ``rows``, higher is better."""
     keys = metric_answerers(metrics)
     digest = judge_answerer(judge) if cache is not None else None
-    judged = (JUDGE, JUDGE_KNOWN) if hasattr(judge, "difference") else (JUDGE,)
+    judged = (JUDGE, JUDGE_RELATIONAL) if hasattr(judge, "difference") else (JUDGE,)
     if digest is not None:
         keys.update({method: f"{method}@{digest}" for method in judged})
     values: dict[str, np.ndarray] = {method: np.full(len(rows), np.nan) for method in (*judged, *metrics)}
@@ -161,8 +163,9 @@ class _Pair:
         with torch.no_grad():
             if self.state is None and len(wanted) < len(methods):
                 self.state = self.judge.prepare(self.image)
-            if JUDGE in methods:
-                found[JUDGE] = float(self.judge.score(test, self.state))
-            if JUDGE_KNOWN in methods:
-                found[JUDGE_KNOWN] = -float(self.judge.difference(test, self.state))
+            for method in methods:
+                if method == JUDGE and hasattr(self.judge, "difference"):
+                    found[method] = -float(self.judge.difference(test, self.state))
+                elif method in (JUDGE, JUDGE_RELATIONAL):
+                    found[method] = float(self.judge.score(test, self.state))
         return found

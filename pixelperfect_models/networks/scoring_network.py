@@ -12,12 +12,25 @@ from torch import nn
 
 from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.networks.antisymmetric import at_least_float32, compress
+from pixelperfect_models.networks.similarity import (
+    EVEN_STATISTICS,
+    LEVELS,
+    MAPS,
+    ODD_STATISTICS,
+    even_statistics,
+    odd_statistics,
+    unlikeness,
+    views,
+)
 
 SEEN_SIDE = 256
 """Pixels along the shorter side at which a whole picture is judged (Wang et al., *SSIM*, suggested usage)."""
 
 # Keeps a root's gradient finite at zero.
 _EPSILON = 1e-8
+
+# Below this a measurement counts as none.
+_MEASURABLE = 1e-5
 
 
 class Scored(NamedTuple):
@@ -51,14 +64,19 @@ def seen_factor(height: int, width: int) -> int:
     return max(1, round(min(height, width) / SEEN_SIDE))
 
 
+def reduce_to_seen(image: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) averaged over squares of :func:`seen_factor` pixels."""
+    factor = seen_factor(image.shape[-2], image.shape[-1])
+    return nnf.avg_pool2d(image, factor) if factor > 1 else image
+
+
 class SeenEncoder(nn.Module):
     """One picture at the resolution at which it is seen to features at strides 2, 4, 8, ...
 
     Args:
         widths: channels of each scale.
 
-    Input (N, 3, H, W) in [0, 1]; output one (N, widths[i], h / 2^(i + 1), w / 2^(i + 1)) each, with h, w after
-    reduction by :func:`seen_factor`.
+    Input (N, 3, h, w) in [0, 1]; output one (N, widths[i], h / 2^(i + 1), w / 2^(i + 1)) each.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
@@ -67,9 +85,7 @@ class SeenEncoder(nn.Module):
         self.reduce = nn.ModuleList(nn.Conv2d(2 * a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
         self.refine = nn.ModuleList(nn.Conv2d(2 * b, b, 3, padding=1) for b in widths[1:])
 
-    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
-        factor = seen_factor(image.shape[-2], image.shape[-1])
-        seen = nnf.avg_pool2d(image, factor) if factor > 1 else image
+    def forward(self, seen: torch.Tensor) -> list[torch.Tensor]:
         x = self.stem((seen * 2.0 - 1.0).contiguous(memory_format=torch.channels_last))
         features = [x]
         for reduce, refine in zip(self.reduce, self.refine, strict=True):
@@ -80,10 +96,7 @@ class SeenEncoder(nn.Module):
 
 
 class PairBlock(nn.Module):
-    """What one scale says of a pair: even and odd vectors.
-
-    Differences enter twice, plain and relative to the activity of the pictures there (the contrast masking of SSIM and
-    its descendants), and every place is weighed by what it holds.
+    """What one scale of learned features says of a pair, with the measured unlikeness there beside them: even vectors.
 
     Args:
         channels: features of one picture.
@@ -93,29 +106,24 @@ class PairBlock(nn.Module):
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.floor = nn.Parameter(torch.full((1, channels, 1, 1), -2.0))
-        self.even = nn.Conv2d(3 * channels, width, 1)
+        self.even = nn.Conv2d(3 * channels + MAPS, width, 1)
         self.context = nn.Conv2d(width, width, 3, padding=1)
         self.attention = nn.Conv2d(width, 1, 1)
-        self.even_size = channels + 3 * width
-        self.odd_size = 2 * channels
+        self.even_size = 3 * width
 
-    def forward(self, test: torch.Tensor, ref: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(N, even_size), (N, odd_size) and (N,), the plain mean amount of difference, 0 only for equal features."""
+    def forward(self, test: torch.Tensor, ref: torch.Tensor, unlike: torch.Tensor) -> torch.Tensor:
+        """(N, even_size) of features (N, channels, h, w) and maps (N, MAPS, about 2 h, about 2 w)."""
         difference = (test - ref).abs()
         activity = test.abs() + ref.abs()
-        amount = torch.cat([difference, difference / (activity + nnf.softplus(self.floor))], dim=1)
-        hidden = nnf.relu(self.even(torch.cat([amount, activity], dim=1)))
+        relative = difference / (activity + nnf.softplus(self.floor))
+        maps = nnf.adaptive_avg_pool2d(unlike, (test.shape[-2], test.shape[-1])).to(test.dtype)
+        hidden = nnf.relu(self.even(torch.cat([difference, relative, activity, maps], dim=1)))
         hidden = nnf.relu(self.context(hidden)) + hidden
         wide, weight = at_least_float32(hidden), torch.sigmoid(at_least_float32(self.attention(hidden))) + 1e-3
         square = wide.square()
         root = (square.mean((2, 3)) + _EPSILON).sqrt()
         worst = (square.square().mean((2, 3)) + _EPSILON).sqrt().sqrt()
-        means_test, means_ref = (at_least_float32(x).mean((2, 3)) for x in (test, ref))
-        energy_test, energy_ref = (at_least_float32(x).square().mean((2, 3)) for x in (test, ref))
-        tone = compress(means_test - means_ref, 8.0)
-        energy = torch.log(energy_test + 1e-5) - torch.log(energy_ref + 1e-5)
-        even = torch.cat([tone.abs(), (wide * weight).mean((2, 3)) / weight.mean((2, 3)), root, worst], dim=1)
-        return even, torch.cat([tone, energy], dim=1), at_least_float32(amount).mean((1, 2, 3))
+        return torch.cat([(wide * weight).mean((2, 3)) / weight.mean((2, 3)), root, worst], dim=1)
 
 
 def pool_maps(coarse: torch.Tensor) -> torch.Tensor:
@@ -131,30 +139,46 @@ def pool_maps(coarse: torch.Tensor) -> torch.Tensor:
 class ScoringNetwork(nn.Module):
     """How far apart two pictures look is even, which of them looks better is odd; the score is a sum of products.
 
+    The amount is learnt from fixed measurements (:mod:`pixelperfect_models.networks.similarity`) and, where ``widths``
+    names any, from learned features; the direction from F's maps and from what each picture has more of.
+
     Args:
-        widths: channels of the encoder at strides 2, 4, 8, ... of the seen picture.
-        width: channels of the even stream of every scale.
+        widths: channels of a learned encoder at strides 2, 4, 8, ... of the seen picture, at most four; none without.
+        width: channels of the even stream of every scale of that encoder.
         embedding: size of the hidden vectors.
         heads: E, number of products.
+        dropout: share of the hidden values left out in training.
         types: K, number of F's maps, of which the direction is read.
     """
 
+    center: torch.Tensor
+    spread: torch.Tensor
+    odd_spread: torch.Tensor
+
     def __init__(
         self,
-        widths: Sequence[int] = (24, 32, 48, 64),
+        widths: Sequence[int] = (),
         width: int = 24,
         embedding: int = 96,
         heads: int = 16,
+        dropout: float = 0.1,
         types: int = len(CHANNELS),
     ) -> None:
         super().__init__()
+        if len(widths) > LEVELS:
+            raise TypeError(f"widths: {len(widths)} scales, expected at most {LEVELS}")
         self.artefacts = 2 * types
-        self.encoder = SeenEncoder(widths)
+        self.encoder = SeenEncoder(widths) if widths else None
         self.blocks = nn.ModuleList(PairBlock(c, width) for c in widths)
-        even = sum(block.even_size for block in self.blocks)  # type: ignore[misc, union-attr]
-        odd = 2 * types + sum(block.odd_size for block in self.blocks)  # type: ignore[misc, union-attr]
-        self.hidden = nn.Linear(even, embedding)
+        learned = sum(block.even_size for block in self.blocks)  # type: ignore[misc, union-attr]
+        odd = 2 * types + ODD_STATISTICS
+        # What the measurements are on training pictures: `standardize`.
+        self.register_buffer("center", torch.zeros(EVEN_STATISTICS))
+        self.register_buffer("spread", torch.ones(EVEN_STATISTICS))
+        self.register_buffer("odd_spread", torch.ones(odd))
+        self.hidden = nn.Linear(EVEN_STATISTICS + learned, embedding)
         self.deeper = nn.Linear(embedding, embedding)
+        self.dropout = nn.Dropout(dropout)
         self.magnitude = nn.Linear(embedding, heads)
         self.reading = nn.Linear(odd, embedding, bias=False)
         self.mixing = nn.Linear(embedding, embedding, bias=False)
@@ -167,8 +191,9 @@ class ScoringNetwork(nn.Module):
         nn.init.zeros_(self.plain.weight)
 
     def encode(self, image: torch.Tensor) -> list[torch.Tensor]:
-        """Features of (N, 3, H, W) in [0, 1], H, W >= 16, at the resolution at which it is seen."""
-        return self.encoder(image)
+        """Measurements and features of (N, 3, H, W) in [0, 1], H, W >= 16, at the resolution at which it is seen."""
+        seen = reduce_to_seen(image)
+        return views(seen) + (self.encoder(seen) if self.encoder is not None else [])
 
     def forward(
         self, test: list[torch.Tensor], ref: list[torch.Tensor], artefacts: torch.Tensor | None = None
@@ -189,18 +214,38 @@ class ScoringNetwork(nn.Module):
         count = test[0].shape[0]
         if ref[0].shape[0] != count:
             ref = [feature.expand(count, -1, -1, -1) for feature in ref]
-        evens, amounts = [], []
-        odds = [test[0].new_zeros(count, self.artefacts, dtype=torch.float32) if artefacts is None else artefacts]
-        for block, a, b in zip(self.blocks, test, ref, strict=True):
-            even, odd, amount = block(a, b)
-            evens.append(even)
-            odds.append(odd)
-            amounts.append(amount)
-        hidden = nnf.relu(self.hidden(compress(torch.cat(evens, dim=1), 4.0)))
-        hidden = hidden + nnf.relu(self.deeper(hidden))
+        if artefacts is None:
+            artefacts = test[0].new_zeros(count, self.artefacts)
+        measured, amount = even_statistics(test[:LEVELS], ref[:LEVELS])
+        learned = [
+            block(test[LEVELS + level], ref[LEVELS + level], unlikeness(test[level], ref[level]))
+            for level, block in enumerate(self.blocks)
+        ]
+        magnitude, hidden = self.weigh(measured, amount, learned)
+        odd = torch.cat([artefacts, odd_statistics(test[:LEVELS], ref[:LEVELS])], dim=1)
+        return Compared(magnitude, hidden, odd)
+
+    def weigh(
+        self, measured: torch.Tensor, amount: torch.Tensor, learned: Sequence[torch.Tensor] = ()
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What :func:`even_statistics` and the learned blocks found to magnitude (N, E) and hidden (N, embedding)."""
+        evens = torch.cat([self.standardized(measured), *(compress(vector, 4.0) for vector in learned)], dim=1)
+        hidden = self.dropout(nnf.gelu(self.hidden(evens)))
+        hidden = hidden + nnf.gelu(self.deeper(hidden))
         # The amount makes equal pictures exactly alike, and saturates where a difference is plain to see.
-        present = torch.tanh(20.0 * torch.stack(amounts, dim=1).sum(dim=1, keepdim=True))
-        return Compared(nnf.softplus(self.magnitude(hidden)) * present, hidden, torch.cat(odds, dim=1))
+        return nnf.softplus(self.magnitude(hidden)) * torch.tanh(20.0 * amount)[:, None], hidden
+
+    def standardized(self, measured: torch.Tensor) -> torch.Tensor:
+        """Measurements (N, EVEN_STATISTICS) on a logarithmic scale, of mean 0 and deviation 1 in training."""
+        return (torch.log(measured + _MEASURABLE) - self.center) / self.spread
+
+    @torch.no_grad()
+    def standardize(self, measured: torch.Tensor, odd: torch.Tensor) -> None:
+        """Set the scales of what is read from a sample of pairs: (P, EVEN_STATISTICS) and (P, O)."""
+        logs = torch.log(measured + _MEASURABLE)
+        self.center.copy_(logs.mean(0))
+        self.spread.copy_(logs.std(0) + 1e-3)
+        self.odd_spread.copy_(odd.square().mean(0).sqrt() + 1e-3)
 
     def decide(self, compared: Compared) -> Scored:
         """Which picture is the better one, and with it the score."""
@@ -210,7 +255,7 @@ class ScoringNetwork(nn.Module):
         """Log-odds, (N,), odd, of test being the better picture."""
         # Gates of either sign: what is more energy in one context is the better picture, in another the worse.
         first, second = self.gates(compared.hidden).chunk(2, dim=1)
-        evidence = compress(compared.odd)
+        evidence = compress(compared.odd / self.odd_spread)
         reading = torch.tanh(self.reading(evidence) * first)
         reading = reading + torch.tanh(self.mixing(reading) * second)
         return (self.direction(reading) + self.plain(evidence)).squeeze(1)

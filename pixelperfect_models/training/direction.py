@@ -7,6 +7,8 @@ when the amount was learnt (docs/experiments.md).
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 import torch.nn.functional as nnf
 from rich.console import Console
@@ -23,23 +25,19 @@ _PARTS = ("reading", "mixing", "gates", "direction", "plain")
 
 
 @torch.no_grad()
-def pairs_of(scoring: ScoringNetwork, sets: QualitySets) -> tuple[Compared, torch.Tensor]:
-    """All pairs of all sets, and the teacher's quality of the first less that of the second, (P,).
+def pairs_of(scoring: ScoringNetwork, sets: QualitySets, most: int | None = None) -> tuple[Compared, torch.Tensor]:
+    """All pairs of all sets, or of the first ``most``, and the teacher's quality of the first less the second, (P,).
 
     Each of a set's M pictures against the pristine one, then each against its neighbour in the set's order.
     """
     device = next(scoring.parameters()).device
     found: list[Compared] = []
     gaps: list[torch.Tensor] = []
-    for number in range(len(sets.sets)):
-        images, quality, (order, artefacts) = (
-            sets.sets[number][0],
-            torch.from_numpy(sets.quality[number]),
-            sets.maps[number],
-        )
+    for images, row, (order, artefacts) in islice(zip(sets.seen, sets.quality, sets.maps, strict=True), most):
+        quality = torch.from_numpy(row)
         features = scoring.encode(images.float().to(device))
-        own, partner = torch.arange(len(images)), order.roll(-1)
-        test, ref = torch.cat([own, order]), torch.cat([torch.zeros_like(own), partner])
+        own = torch.arange(len(images))
+        test, ref = torch.cat([own, order]), torch.cat([torch.zeros_like(own), order.roll(-1)])
         found.append(scoring.compare([x[test] for x in features], [x[ref] for x in features], artefacts.to(device)))
         gaps.append(quality[test] - quality[ref])
     return Compared(*(torch.cat(parts) for parts in zip(*found, strict=True))), torch.cat(gaps).to(device)
@@ -64,7 +62,7 @@ def fit_direction(
         some = chosen[torch.randint(len(chosen), (min(2048, len(chosen)),), generator=generator).to(chosen.device)]
         wanted = gap[some]
         # Evidence is dropped at random: the photos are few, the numbers many.
-        kept = nnf.dropout(pairs.odd[some], 0.1)
+        kept = nnf.dropout(pairs.odd[some], 0.2)
         side = scoring.side(Compared(pairs.magnitude[some], pairs.hidden[some], kept))
         # Log loss: a saturated wrong answer still has a gradient. Gaps that nobody would see hardly count.
         weight = (wanted.abs() / QUALITY_STEP).clamp(max=1.0)

@@ -94,7 +94,7 @@ def train_distortion(
     options = {"encoder": settings.network.encoder, "decoder": settings.network.decoder}
     network = build_distortion_network(options["encoder"], options["decoder"])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fabric = make_fabric(schedule.precision)
+    fabric = make_fabric(schedule.precision, schedule.devices, schedule.strategy)
     engine = DistortionEngine(types=schedule.types, p_swap=schedule.p_swap)
     total = -(-schedule.steps // schedule.reuse) * schedule.batch * fabric.world_size
     dataset = PairDataset(

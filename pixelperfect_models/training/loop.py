@@ -53,14 +53,20 @@ def make_fabric(
     must stand behind ``if __name__ == "__main__"``.
     """
     gpu = accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
-    if precision == "auto":
-        native = torch.cuda.is_bf16_supported() if gpu else _cpu_has_bf16()
-        precision = "bf16-mixed" if native else "32-true"
+    precision = resolve_precision(precision, gpu)
     if devices == "auto":
         devices = max(1, torch.cuda.device_count()) if gpu else 1
     fabric = Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)  # type: ignore[arg-type]
     fabric.launch()
     return fabric
+
+
+def resolve_precision(precision: str, gpu: bool) -> str:
+    """Fabric's precision for ``auto`` on a GPU or on this processor; any other as it is."""
+    if precision != "auto":
+        return precision
+    native = torch.cuda.is_bf16_supported() if gpu else _cpu_has_bf16()
+    return "bf16-mixed" if native else "32-true"
 
 
 def _cpu_has_bf16() -> bool:

@@ -7,11 +7,11 @@ and the seed; those already there are not made again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as nnf
 from rich.console import Console
 from torch.utils.data import Dataset
 
@@ -19,9 +19,17 @@ from pixelperfect_models.distortions import severity
 from pixelperfect_models.distortions.engine import DistortionEngine
 from pixelperfect_models.distortions.rare import RARE
 from pixelperfect_models.networks import DistortionNetwork
-from pixelperfect_models.networks.scoring_network import pool_maps, seen_factor
+from pixelperfect_models.networks.scoring_network import pool_maps, reduce_to_seen
+from pixelperfect_models.networks.similarity import even_statistics, views
 from pixelperfect_models.training.photos import PhotoPool
 from pixelperfect_models.training.teacher import TEACHER_WEIGHTS, consensus, measure
+
+_SPATIAL = 0.15
+"""Share of the groups whose intensity varies over the picture."""
+_CHAINED = 0.12
+"""Share of the others in which one distortion follows another."""
+_SEVERE = 0.65
+"""The amount at which an engine type reaches intensity 1, the end of the maps' scale; above it, its own limit."""
 
 
 def make_sets(
@@ -44,7 +52,7 @@ def make_sets(
     (0 for pristine, then 1, 2, ... within each group); and the measures of :data:`TEACHER_WEIGHTS`.
 
     Args:
-        rare: share of the groups that are made by a rare distortion; of the rest half fill the whole picture evenly.
+        rare: share of the evenly distorted groups that are made by a rare distortion.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -70,30 +78,52 @@ def make_sets(
 def _group(
     photo: np.ndarray, engine: DistortionEngine, rng: np.random.Generator, levels: int, rare: float
 ) -> list[np.ndarray]:
-    """``levels`` pictures of one distortion, best first."""
-    kind = rng.random()
-    seed = int(rng.integers(2**63))
-    top = float(rng.uniform(0.3, 1.0))
-    amounts = np.sort(rng.uniform(0.0, 1.0, levels)) * (top - 0.05) + 0.05
-    if kind < rare:
-        function = list(RARE.values())[int(rng.integers(len(RARE)))]
-        return [function(photo, float(amount), np.random.default_rng(seed)) for amount in amounts]
-    if kind < rare + 0.5 * (1.0 - rare):
-        name = engine.types[int(rng.integers(len(engine.types)))]
-        even = np.ones(photo.shape[:2], dtype=np.float32)
-        strengths = [np.float32(amount * severity.cap(name)) for amount in amounts]
-        return [engine.planted(photo, name, even * s, np.random.default_rng(seed))[0] for s in strengths]
-    return engine.ordinal_set(photo, rng, levels=levels + 1).images[1:]
+    """``levels`` pictures of one distortion, or of two on top of each other, best first."""
+    if rng.random() < _SPATIAL:
+        return engine.ordinal_set(photo, rng, levels=levels + 1).images[1:]
+    chain = [_drawn(engine, rng, rare) for _ in range(2 if rng.random() < _CHAINED else 1)]
+    # A set is mild or strong as a whole as often as it spans everything: people rate all of it.
+    low, high = np.sort(rng.uniform(0.05, 1.0, 2))
+    amounts = np.sort(rng.uniform(low, max(high, low + 0.2), levels)).clip(0.0, 1.0)
+    seeds = [int(rng.integers(2**63)) for _ in chain]
+    images = []
+    for amount in amounts:
+        image = photo
+        for distort, seed in zip(chain, seeds, strict=True):
+            image = distort(image, float(amount), np.random.default_rng(seed))
+        images.append(image)
+    return images
+
+
+def _drawn(
+    engine: DistortionEngine, rng: np.random.Generator, rare: float
+) -> Callable[[np.ndarray, float, np.random.Generator], np.ndarray]:
+    """One distortion of the whole picture as ``(image, amount in [0, 1], rng) -> image``."""
+    if rng.random() < rare:
+        return list(RARE.values())[int(rng.integers(len(RARE)))]
+    distortion = severity.find(engine.types[int(rng.integers(len(engine.types)))])
+
+    def distort(image: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
+        if amount <= _SEVERE:
+            strength = severity.strength(distortion.name, amount / _SEVERE * severity.cap(distortion.name))
+        else:
+            # The rated sets go on where the maps' scale ends: to the type's own limit.
+            top = max(severity.strength(distortion.name, severity.cap(distortion.name)), 1e-6)
+            strength = top * (distortion.strength_high / top) ** ((amount - _SEVERE) / (1.0 - _SEVERE))
+        return distortion.function(image, strength, random)
+
+    return distort
 
 
 def _label(file: Path) -> None:
     # Labels are added to sets that lack them, so that another teacher does not mean rendering everything again.
     with np.load(file) as data:
-        if all(name in data for name in TEACHER_WEIGHTS):
+        missing = [name for name in TEACHER_WEIGHTS if name not in data]
+        if not missing:
             return
-        arrays = {name: data[name] for name in ("images", "group", "level")}
+        arrays = {name: data[name] for name in data.files}
     batch = torch.from_numpy(arrays["images"].astype(np.float32).transpose(0, 3, 1, 2) / 255.0)
-    values = measure(batch, batch[:1].expand_as(batch))
+    values = measure(batch, batch[:1].expand_as(batch), missing)
     _write(file, {**arrays, **{name: np.asarray(value, dtype=np.float32) for name, value in values.items()}})
 
 
@@ -135,7 +165,7 @@ def cache_artefacts(
             (order, np.roll(order, -1)),
         ):
             logits = distortion.decode([x[test] for x in features], [x[ref] for x in features])
-            pooled.append(pool_maps(distortion.coarse(logits)).cpu().numpy())
+            pooled.append(pool_maps(distortion.coarse(logits)).float().cpu().numpy())
         _write(target, {"order": order, "artefacts": np.concatenate(pooled).astype(np.float32)})
         if console and (number + 1) % 50 == 0:
             console.print(f"maps of quality sets: {number + 1}/{len(files)}")
@@ -143,25 +173,33 @@ def cache_artefacts(
 
 
 class QualitySets(Dataset[dict[str, torch.Tensor]]):
-    """``[i]`` -> images (M, 3, h, w) float16 as seen, order, artefacts (2 M, 2 K), quality, group and level of a set.
+    """``[i]`` -> even (M, E) and amount (M,) against the pristine picture, quality, group and level of a set.
 
-    Quality is the teacher's consensus over all pictures of all sets (1: pristine), so it means the same for every
-    photo and type. ``order`` and ``artefacts``
-    are those of :func:`cache_artefacts`. Pictures are
-    kept in memory at the resolution at which they are judged (:func:`seen_factor`), 0.2 MB each.
+    With ``pictures`` also images (M, 3, h, w) float16 as seen, turned and flipped at random: what a network with a
+    learned encoder needs. Quality is the teacher's consensus over all pictures of all sets (1: pristine), so it means
+    the same for every photo and type.
+
+    Attributes:
+        seen: the pictures of each set at the resolution at which they are judged, float16, 0.2 MB each.
+        maps: order and artefacts of :func:`cache_artefacts` of each set.
+        quality: (sets, M).
     """
 
-    def __init__(self, files: list[Path], artefacts: list[Path], length: int, seed: int) -> None:
-        self.length, self.seed = length, seed
+    def __init__(self, files: list[Path], artefacts: list[Path], length: int, seed: int, pictures: bool = True) -> None:
+        self.length, self.seed, self.pictures = length, seed, pictures
         columns: dict[str, list[np.ndarray]] = {name: [] for name in TEACHER_WEIGHTS}
-        self.sets: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        self.seen: list[torch.Tensor] = []
+        self.sets: list[dict[str, torch.Tensor]] = []
         for file in files:
             with np.load(file) as data:
                 for name in columns:
                     columns[name].append(data[name])
                 images = torch.from_numpy(data["images"].transpose(0, 3, 1, 2).astype(np.float32) / 255.0)
-                seen = nnf.avg_pool2d(images, seen_factor(images.shape[-2], images.shape[-1]))
-                self.sets.append((seen.half(), torch.from_numpy(data["group"]), torch.from_numpy(data["level"])))
+                place = {"group": torch.from_numpy(data["group"]), "level": torch.from_numpy(data["level"])}
+            self.seen.append(reduce_to_seen(images).half())
+            found = views(self.seen[-1].float())
+            even, amount = even_statistics(found, [x[:1].expand_as(x) for x in found])
+            self.sets.append({"even": even, "amount": amount, **place})
         self.maps: list[tuple[torch.Tensor, torch.Tensor]] = []
         for file in artefacts:
             with np.load(file) as data:
@@ -175,12 +213,15 @@ class QualitySets(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         # One seeded permutation an epoch: every set is seen equally often, and step s is the same after a resume.
         epoch, place = divmod(index, len(self.sets))
-        rng = np.random.default_rng([self.seed, epoch])
-        number = int(rng.permutation(len(self.sets))[place])
-        rng = np.random.default_rng([self.seed, 1, index])
-        images, group, level = self.sets[number]
-        axes = [axis for axis in (-1, -2) if rng.random() < 0.5]
-        images = (images.transpose(-1, -2) if rng.random() < 0.5 else images).flip(axes)
-        order, artefacts = self.maps[number]
-        labels = {"quality": torch.from_numpy(self.quality[number]), "group": group, "level": level}
-        return {"images": images, "order": order, "artefacts": artefacts, **labels}
+        if self._epoch[0] != epoch:
+            self._epoch = epoch, np.random.default_rng([self.seed, epoch]).permutation(len(self.sets))
+        number = int(self._epoch[1][place])
+        item = {**self.sets[number], "quality": torch.from_numpy(self.quality[number])}
+        if self.pictures:
+            rng = np.random.default_rng([self.seed, 1, index])
+            axes = [axis for axis in (-1, -2) if rng.random() < 0.5]
+            images = self.seen[number]
+            item["images"] = (images.transpose(-1, -2) if rng.random() < 0.5 else images).flip(axes)
+        return item
+
+    _epoch: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=int))

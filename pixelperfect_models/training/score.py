@@ -1,7 +1,9 @@
 """Training of S on ordinally ranked sets: first how far apart two pictures look, then which is the better one.
 
-The amount needs the pictures: hinge ranking, distance to the teacher's consensus, InfoNCE. The direction is then read
-of the frozen rest (:mod:`pixelperfect_models.training.direction`).
+The amount is learnt from each picture against its pristine one: hinge ranking, distance to the teacher's consensus,
+order of severities, InfoNCE. What S measures of a pair is fixed, so it is measured once and a step costs milliseconds;
+only with a learned encoder (``network.score.widths``) do the pictures pass in every step. The direction is then read of
+the frozen rest (:mod:`pixelperfect_models.training.direction`).
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ from pixelperfect_models.distortions.engine import DistortionEngine
 from pixelperfect_models.judge import DISTORTION_WEIGHTS, SCORE_WEIGHTS, load_distortion_network, save_network
 from pixelperfect_models.networks import ScoringNetwork, build_scoring_network
 from pixelperfect_models.training.config import ScoreTraining, load_config, photo_folders
-from pixelperfect_models.training.direction import QUALITY_STEP, fit_direction
-from pixelperfect_models.training.loop import fit, make_fabric
+from pixelperfect_models.training.direction import QUALITY_STEP, fit_direction, pairs_of
+from pixelperfect_models.training.loop import fit, make_fabric, resolve_precision
 from pixelperfect_models.training.losses import info_nce, ranking_loss
 from pixelperfect_models.training.model_card import write_model_card
 from pixelperfect_models.training.photos import PhotoPool
@@ -31,9 +33,10 @@ from pixelperfect_models.training.quality_sets import QualitySets, cache_artefac
 
 _NOTES = (
     "Training pictures are ordered by severity within a type and by a rank consensus across types: VSI, MDSI, HaarPSI, "
-    "PSNR, band energies and blurred colour differences (pixelperfect_models/training/teacher.py). No human label was "
-    "used, but the constants of VSI, MDSI and HaarPSI were chosen by their authors on human ratings, and the "
-    "consensus' members on the development part of TID2013.",
+    "PSNR, colour differences and the worst change of local contrast (pixelperfect_models/training/teacher.py). No human "
+    "label was used, but the constants of VSI, MDSI and HaarPSI, some of which S's own measurements share "
+    "(pixelperfect_models/networks/similarity.py), were chosen by their authors on human ratings, and the consensus' "
+    "members and the weight decay of the direction on the development part of TID2013.",
 )
 
 
@@ -61,17 +64,24 @@ def train_score(
     torch.manual_seed(settings.seed)
     scoring = build_scoring_network(settings.network.score)
     scoring.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fabric = make_fabric(schedule.precision)
-    train_files = _sets(out, pool, engine, schedule, settings.seed, validation=False, console=console)
-    validation_files = _sets(out, pool, engine, schedule, settings.seed, validation=True, console=console)
+    fabric = make_fabric(schedule.precision, schedule.devices, schedule.strategy)
     total = schedule.steps * schedule.batch * fabric.world_size
     distortion.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     fingerprint = hashlib.sha256((out / DISTORTION_WEIGHTS).read_bytes()).hexdigest()
-    artefacts, validation_artefacts = (
-        cache_artefacts(files, distortion, fingerprint, console) for files in (train_files, validation_files)
-    )
-    dataset = QualitySets(train_files, artefacts, total, settings.seed)
+    half = resolve_precision(settings.distortion.precision, fabric.device.type == "cuda") == "bf16-mixed"
+    # One process makes what is missing; the others then find it there.
+    with fabric.rank_zero_first():
+        train_files = _sets(out, pool, engine, schedule, settings.seed, validation=False, console=console)
+        validation_files = _sets(out, pool, engine, schedule, settings.seed, validation=True, console=console)
+        with torch.autocast(fabric.device.type, torch.bfloat16, enabled=half):
+            artefacts, validation_artefacts = (
+                cache_artefacts(files, distortion, fingerprint, console) for files in (train_files, validation_files)
+            )
+    learned = scoring.encoder is not None
+    dataset = QualitySets(train_files, artefacts, total, settings.seed, pictures=learned)
     held_out = QualitySets(validation_files, validation_artefacts, schedule.validation_sets, 0)
+    evens = torch.cat([row["even"][1:] for row in dataset.sets])
+    scoring.standardize(evens, pairs_of(scoring, dataset, most=200)[0].odd)
 
     def step(model: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return _amount_losses(model, batch, schedule)
@@ -137,7 +147,7 @@ def _amount_losses(
 ) -> dict[str, torch.Tensor]:
     """How far apart each picture of B sets is from its pristine one: comparable over photos and types."""
     quality = batch["quality"].flatten()
-    magnitude: torch.Tensor = model(batch["images"].float())
+    magnitude: torch.Tensor = model(batch)
     difference = magnitude.sum(dim=1).float()
     target = (1.0 - quality) * (schedule.delta / QUALITY_STEP)
     rank = ranking_loss(-difference, quality, schedule.delta, QUALITY_STEP)
@@ -151,13 +161,16 @@ def _amount_losses(
 
 
 class _AgainstPristine(nn.Module):
-    """S's magnitudes on whole sets: images (B, M, 3, h, w), the first of each pristine, to (B M, E)."""
+    """S's magnitudes, (B M, E), of the pictures of B sets against the first of each, which is pristine."""
 
     def __init__(self, scoring: ScoringNetwork) -> None:
         super().__init__()
         self.scoring = scoring
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        if self.scoring.encoder is None:
+            return self.scoring.weigh(batch["even"].flatten(0, 1), batch["amount"].flatten())[0]
+        images = batch["images"].float()
         sets, members = images.shape[:2]
         features = self.scoring.encode(images.flatten(0, 1))
         pristine = torch.arange(sets, device=images.device).repeat_interleave(members) * members
@@ -179,10 +192,10 @@ def validate(scoring: ScoringNetwork, sets: QualitySets) -> dict[str, float]:
     """Figures on photos held out of training: SRCC of score and difference with the teacher, severity orders kept."""
     scoring = scoring.to("cpu").eval()
     scores, differences, qualities, kept, steps = [], [], [], 0, 0
-    for index in range(len(sets)):
-        item = sets[index]
-        features = scoring.encode(item["images"].float())
-        scored = scoring(features, [x[:1] for x in features], item["artefacts"][: len(item["quality"])])
+    for index, row in enumerate(sets.sets):
+        item = {**row, "quality": torch.from_numpy(sets.quality[index])}
+        features = scoring.encode(sets.seen[index].float())
+        scored = scoring(features, [x[:1] for x in features], sets.maps[index][1][: len(features[0])])
         score = scored.score
         scores.append(score.numpy())
         differences.append(scored.difference.numpy())

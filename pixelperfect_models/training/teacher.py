@@ -1,12 +1,14 @@
 """What orders training pictures across distortion types and contents: a rank consensus of measures, no human label.
 
-Classical metrics agree with people where errors are fine and local. They see one scale; so two coarse measures of our
-own join them: how much the energy of each band of a pyramid changed in each part of the picture, and how far colours
-moved at several degrees of blur. Members and weights were chosen on the development part of TID2013
-(docs/experiments.md); nothing is fitted.
+Classical metrics agree with people where errors are fine and local. They see one scale, and average over the picture;
+so measures of our own join them: how far colours moved at several degrees of blur, and how much activity changed where
+it changed most. Members and weights were chosen on the development part of TID2013 (docs/experiments.md); nothing is
+fitted.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import kornia
 import numpy as np
@@ -14,41 +16,20 @@ import torch
 import torch.nn.functional as nnf
 
 from pixelperfect_models.evaluation.classical import METRICS, classical_metrics
+from pixelperfect_models.networks.scoring_network import reduce_to_seen
+from pixelperfect_models.networks.similarity import ACTIVITY_MAP, unlikeness, views
 
 TEACHER_WEIGHTS: dict[str, float] = {
     "vsi": 1.0,
     "mdsi": 1.0,
     "haarpsi": 1.0,
     "psnr": 0.5,
-    "energy_1": 0.5 / 3,
-    "energy_2": 0.5 / 3,
-    "energy_3": 0.5 / 3,
     "color_2": 0.5 / 3,
     "color_8": 0.5 / 3,
     "color_32": 0.5 / 3,
+    "activity": 1.0,
 }
-"""Weight of each member's rank. ``energy_s`` and ``color_s``: :func:`band_energy_change`, :func:`color_shift`."""
-
-
-def band_energy_change(test: torch.Tensor, ref: torch.Tensor, scales: int = 4) -> list[torch.Tensor]:
-    """Mean change of log-energy of the bands of a Laplacian-like pyramid in blocks of 16 x 16; one (N,) a scale.
-
-    Args:
-        test, ref: (N, 3, H, W) in [0, 1]; halved before the first scale. Scales too small for a block use one block.
-    """
-    a, b = (nnf.avg_pool2d(x, 2).mean(1, keepdim=True) for x in (test, ref))
-    changes = []
-    for _ in range(scales):
-        block = min(16, *a.shape[-2:])
-        logs = []
-        for x in (a, b):
-            band = x - nnf.avg_pool2d(x, 5, 1, 2, count_include_pad=False)
-            logs.append(torch.log(nnf.avg_pool2d(band.square(), block) + 1e-4))
-        changes.append((logs[0] - logs[1]).abs().mean((1, 2, 3)))
-        if min(a.shape[-2:]) < 2:
-            break
-        a, b = nnf.avg_pool2d(a, 2), nnf.avg_pool2d(b, 2)
-    return changes
+"""Weight of each member. ``color_s`` and ``activity``: :func:`color_shift`, :func:`worst_activity_change`."""
 
 
 def color_shift(test: torch.Tensor, ref: torch.Tensor, block: int) -> torch.Tensor:
@@ -58,29 +39,46 @@ def color_shift(test: torch.Tensor, ref: torch.Tensor, block: int) -> torch.Tens
     return (lab[0] - lab[1]).square().sum(1).sqrt().pow(4).mean((1, 2)).pow(0.25)
 
 
+def worst_activity_change(test: torch.Tensor, ref: torch.Tensor) -> torch.Tensor:
+    """Unlikeness of local contrast (SSIM's second factor, 5 x 5 px) of pictures as seen, 4-norm over space, (N,)."""
+    a, b = (views(reduce_to_seen(x))[0] for x in (test, ref))
+    return unlikeness(a, b)[:, ACTIVITY_MAP].pow(4).mean((1, 2)).pow(0.25)
+
+
 @torch.no_grad()
-def measure(test: torch.Tensor, ref: torch.Tensor) -> dict[str, list[float]]:
-    """Every member of :data:`TEACHER_WEIGHTS` for a batch (N, 3, H, W) in [0, 1], oriented so that higher is better."""
-    classical = [name for name in TEACHER_WEIGHTS if name in METRICS]
-    values = classical_metrics(test, ref, tuple(classical))
+def measure(
+    test: torch.Tensor, ref: torch.Tensor, names: Collection[str] = tuple(TEACHER_WEIGHTS)
+) -> dict[str, list[float]]:
+    """Members of :data:`TEACHER_WEIGHTS` for a batch (N, 3, H, W) in [0, 1], oriented so that higher is better."""
+    classical = [name for name in names if name in METRICS]
+    values = classical_metrics(test, ref, tuple(classical)) if classical else {}
     result = {name: [METRICS[name][1] * value for value in values[name]] for name in classical}
-    changes = band_energy_change(test, ref)
-    for name in TEACHER_WEIGHTS:
+    if "activity" in names:
+        result["activity"] = (-worst_activity_change(test, ref)).tolist()
+    for name in names:
         kind, _, scale = name.partition("_")
-        if kind == "energy":
-            result[name] = (-changes[min(int(scale), len(changes) - 1)]).tolist()
-        elif kind == "color":
+        if kind == "color":
             result[name] = (-color_shift(test, ref, int(scale))).tolist()
     return result
 
 
 def consensus(values: dict[str, np.ndarray]) -> np.ndarray:
-    """Weighted mean of each member's mid-rank in [0, 1] over all entries; the best entry gets 1. Shapes are kept."""
+    """Weighted mean of the logarithms of each member's mid-rank over all entries, ranked again; shapes are kept.
+
+    In (0, 1], the best entry gets 1, and qualities are spread evenly over it. The logarithm keeps the members' word
+    where it matters most, among the bad pictures: plain ranks of training pictures, most of which are better than
+    those that people rate, agree less with the development part (docs/experiments.md).
+    """
     total = np.zeros(next(iter(values.values())).shape, dtype=np.float64)
     for name, weight in TEACHER_WEIGHTS.items():
-        order = np.sort(values[name], axis=None)
-        low = np.searchsorted(order, values[name].ravel(), side="left")
-        high = np.searchsorted(order, values[name].ravel(), side="right")
-        total += weight * ((low + high - 1) / 2 / max(1, order.size - 1)).reshape(total.shape)
-    total /= sum(TEACHER_WEIGHTS.values())
-    return (total / total.max()).astype(np.float32)
+        total += weight * np.log(_mid_ranks(values[name]))
+    quality = _mid_ranks(total)
+    return (quality / quality.max()).astype(np.float32)
+
+
+def _mid_ranks(values: np.ndarray) -> np.ndarray:
+    """Each entry's place among all, in (0, 1); equal entries share the middle of theirs."""
+    order = np.sort(values, axis=None)
+    low = np.searchsorted(order, values.ravel(), side="left")
+    high = np.searchsorted(order, values.ravel(), side="right")
+    return ((low + high) / 2 / order.size).reshape(values.shape)

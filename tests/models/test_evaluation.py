@@ -127,11 +127,11 @@ def test_every_metric_and_the_consensus_stand_in_one_table(rated: Path) -> None:
             assert row["srcc"] > 0.8 and not row["note"], method
 
 
-def test_a_judge_that_takes_the_reference_for_true_has_its_own_row(rated: Path) -> None:
+def test_the_relational_score_has_its_own_row_beside_the_difference(rated: Path) -> None:
     result = evaluate_ratings(rated, Knowing(), metrics=(), bootstrap=20)
-    assert result["overall"]["judge"]["srcc"] == pytest.approx(-1.0)
-    assert result["overall"]["judge, reference known"]["srcc"] == pytest.approx(1.0)
-    assert result["lead"]["judge, reference known"]["srcc"] == pytest.approx(-2.0)
+    assert result["overall"]["judge"]["srcc"] == pytest.approx(1.0)
+    assert result["overall"]["judge, relational"]["srcc"] == pytest.approx(-1.0)
+    assert result["lead"]["judge, relational"]["srcc"] == pytest.approx(2.0)
 
 
 def test_a_stopped_run_goes_on_from_its_cache(rated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def result() -> dict[str, Any]:
     mos = rng.uniform(2, 8, 100)
     answers = {
         "judge": mos / 10,
-        "judge, reference known": mos + rng.normal(0, 0.2, 100),
+        "judge, relational": mos + rng.normal(0, 0.2, 100),
         "consensus": mos + rng.normal(0, 1, 100),
         "vsi": mos + rng.normal(0, 2, 100),
         "ms_ssim": np.full(100, np.nan),
@@ -75,8 +75,8 @@ def test_the_report_holds_every_figure(result: dict[str, Any], tmp_path: Path) -
 
 
 def test_methods_stand_best_first(result: dict[str, Any]) -> None:
-    assert by_srcc(result) == ["judge", "judge, reference known", "consensus", "vsi", "ms_ssim"]
-    assert compared(result) == ["judge", "judge, reference known", "consensus", "vsi", "ms_ssim"]
+    assert by_srcc(result) == ["judge", "judge, relational", "consensus", "vsi", "ms_ssim"]
+    assert compared(result) == ["judge", "judge, relational", "consensus", "vsi", "ms_ssim"]
     assert "| – |" in markdown(result, {})
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pixelperfect_models.distortions.engine import DistortionEngine
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import write_image
 from pixelperfect_models.networks import build_distortion_network
+from pixelperfect_models.networks.similarity import EVEN_STATISTICS
 from pixelperfect_models.training import distortion, train_distortion, train_score
 from pixelperfect_models.training.config import load_config, shipped_configs
 from pixelperfect_models.training.distortion import PairDataset
@@ -36,24 +38,33 @@ CLEAN = ROOT / "recipes" / "photos" / "clean"
 QUIET = Console(quiet=True)
 
 
-def tiny_config(folder: Path, steps: int = 6, **changes: object) -> Path:
+def tiny_config(folder: Path, steps: int = 6, score_widths: Sequence[int] = (), **changes: object) -> Path:
     config = yaml.safe_load(shipped_configs()["compact"].read_text())
     config["photos"] = [str(CLEAN)]
     config["network"] = {
         "encoder": {"kind": "compact", "widths": [8, 12], "blocks": [1]},
         "decoder": {"kind": "pyramid", "width": 12, "trunk": [12, 16], "blocks": [1, 1]},
-        "score": {"widths": [8, 12], "width": 8, "embedding": 8, "heads": 4},
+        "score": {"widths": list(score_widths), "width": 8, "embedding": 8, "heads": 4},
     }
     common = {"steps": steps, "warmup": 2, "workers": 0, "precision": "32-true"}
     config["distortion"] |= {**common, "crop": 32, "batch": 2, "reuse": 1, "validation_pairs": 2, **changes}
-    config["score"] |= {**common, "crop": 48, "batch": 1, "sets": 2, "validation_sets": 1, "levels": 2}
+    config["score"] |= {
+        **common,
+        "crop": 48,
+        "batch": 1,
+        "sets": 2,
+        "validation_sets": 1,
+        "levels": 2,
+        "types_per_set": 2,
+    }
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
 
 
-def test_both_trainings_give_a_judge(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path)
+@pytest.mark.parametrize("score_widths", [(), (8, 12)], ids=["measured", "learned"])
+def test_both_trainings_give_a_judge(tmp_path: Path, score_widths: Sequence[int]) -> None:
+    config = tiny_config(tmp_path, score_widths=score_widths)
     train_distortion(config, tmp_path / "out", console=QUIET)
     train_score(config, tmp_path / "out", console=QUIET)
     judge = PixelPerfect.from_pretrained(tmp_path / "out")
@@ -171,14 +182,17 @@ def test_quality_sets_are_kept_and_ranked(tmp_path: Path) -> None:
     settings = load_config(tiny_config(tmp_path))
     network = build_distortion_network(settings.network.encoder, settings.network.decoder)
     sets = QualitySets(files, cache_artefacts(files, network, "0" * 64), 3, seed=0)
+    order, artefacts = sets.maps[0]
+    assert artefacts.shape == (10, 2 * len(CHANNELS)) and sorted(order.tolist()) == [0, 1, 2, 3, 4]
+    assert artefacts[0].abs().max() == 0  # the pristine picture against itself
     item = sets[0]
-    assert item["artefacts"].shape == (10, 2 * len(CHANNELS))
-    assert item["artefacts"][0].abs().max() == 0  # the pristine picture against itself
-    assert item["images"].shape == (5, 3, 48, 48) and sorted(item["order"].tolist()) == [0, 1, 2, 3, 4]
+    assert item["images"].shape == (5, 3, 48, 48)
+    assert item["even"].shape == (5, EVEN_STATISTICS) and item["amount"][0] == 0 and item["amount"][1:].min() > 0
     assert item["quality"][0] == item["quality"].max() == 1 and item["quality"].min() >= 0
     assert item["level"].tolist() == [0, 1, 2, 1, 2]
     again = sets[0]
-    assert torch.equal(item["images"], again["images"]) and torch.equal(item["order"], again["order"])
+    assert all(torch.equal(item[name], again[name]) for name in item)
+    assert "images" not in QualitySets(files, [], 3, seed=0, pictures=False)[0]
 
 
 def test_other_labels_do_not_mean_rendering_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
