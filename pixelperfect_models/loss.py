@@ -12,15 +12,16 @@ from pixelperfect_models.map_statistics import Penalty, penalty_terms
 
 
 class PerceptualLoss(nn.Module):
-    """``-score_weight * S(output, target) + sum of penalties``, averaged over the batch; lower is better.
+    """``score_weight * difference(output, target) + sum of penalties``, averaged over the batch; lower is better.
 
-    S is unbounded above: an output can be judged better than its target (sharper, cleaner), so in training put a
-    fidelity term (L1) beside this loss.
+    The target is the truth here, so what counts is how far from it the output looks: never below 0, 0 where they are
+    equal. A relational score would reward an output that looks better than its target. The judge sees a large picture
+    reduced; beside this loss an L1 term holds the finest detail in place.
 
     Args:
         penalties: ``{channel: weight}`` (mean over the picture, no tolerance) or a sequence of :class:`Penalty`
             without mask files.
-        score_weight: weight of the relational score, >= 0.
+        score_weight: weight of the scoring network's difference, >= 0.
         judge: the judge to use; the shipped one by default. Its weights receive no gradient.
 
     Shapes: output and target (N, 3, H, W) in [0, 1] -> a 0-dim tensor.
@@ -43,8 +44,10 @@ class PerceptualLoss(nn.Module):
 
     def forward(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         reference = self.judge.prepare(target)
-        maps, score = self.judge.judge(output, reference)
-        loss = -self.score_weight * score
+        loss = self.score_weight * self.judge.difference(output, reference)
+        if not self.penalties:
+            return loss.mean()
+        maps = self.judge.maps(output, reference)
         for penalty, term in zip(
             self.penalties, penalty_terms(maps, target, self.penalties, channels=self.judge.types), strict=True
         ):

@@ -65,6 +65,7 @@ class ScoreTraining(Schedule):
     tau: PositiveFloat = 0.07
     lambda_con: float = Field(default=0.5, ge=0)
     rare: float = Field(default=0.5, ge=0, le=1, description="share of groups made by distortions without a channel")
+    direction_sets: PositiveInt = Field(default=1600, description="sets whose pairs the direction is read of")
     direction_steps: PositiveInt = 2000
     direction_decay: float = Field(default=0.05, ge=0, description="weight decay of the direction")
     across_types: bool = Field(default=True, description="rank across types by the teacher; False: severities only")

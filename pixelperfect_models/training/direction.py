@@ -7,12 +7,11 @@ when the amount was learnt (docs/experiments.md).
 
 from __future__ import annotations
 
-from itertools import islice
-
 import torch
 import torch.nn.functional as nnf
 from rich.console import Console
 
+from pixelperfect_models.allocator import release_unused
 from pixelperfect_models.networks import ScoringNetwork
 from pixelperfect_models.networks.scoring_network import Compared
 from pixelperfect_models.training.config import ScoreTraining
@@ -31,16 +30,23 @@ def pairs_of(scoring: ScoringNetwork, sets: QualitySets, most: int | None = None
     Each of a set's M pictures against the pristine one, then each against its neighbour in the set's order.
     """
     device = next(scoring.parameters()).device
-    found: list[Compared] = []
-    gaps: list[torch.Tensor] = []
-    for images, row, (order, artefacts) in islice(zip(sets.seen, sets.quality, sets.maps, strict=True), most):
-        quality = torch.from_numpy(row)
-        features = scoring.encode(images.float().to(device))
-        own = torch.arange(len(images))
+    count, members = min(most or len(sets.sets), len(sets.sets)), len(sets.quality[0])
+    parts = [torch.empty(0)] * 3
+    gaps = torch.empty(count, 2 * members)
+    for number in range(count):
+        quality, (order, artefacts) = torch.from_numpy(sets.quality[number]), sets.maps[number]
+        features = scoring.encode(sets.seen(number).to(device))
+        own = torch.arange(members)
         test, ref = torch.cat([own, order]), torch.cat([torch.zeros_like(own), order.roll(-1)])
-        found.append(scoring.compare([x[test] for x in features], [x[ref] for x in features], artefacts.to(device)))
-        gaps.append(quality[test] - quality[ref])
-    return Compared(*(torch.cat(parts) for parts in zip(*found, strict=True))), torch.cat(gaps).to(device)
+        compared = scoring.compare([x[test] for x in features], [x[ref] for x in features], artefacts.to(device))
+        if not number:  # in one piece, as in QualitySets
+            parts = [torch.empty(count, *part.shape) for part in compared]
+        for part, found in zip(parts, compared, strict=True):
+            part[number] = found
+        gaps[number] = quality[test] - quality[ref]
+        if number % 50 == 0:
+            release_unused()
+    return Compared(*(part.flatten(0, 1).to(device) for part in parts)), gaps.flatten().to(device)
 
 
 def fit_direction(
@@ -51,7 +57,7 @@ def fit_direction(
     The loss is the log loss of the log-odds, weighted by the teacher's gap.
     """
     scoring.eval()
-    pairs, gap = pairs_of(scoring, sets)
+    pairs, gap = pairs_of(scoring, sets, schedule.direction_sets)
     parameters = [value for name in _PARTS for value in getattr(scoring, name).parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=schedule.direction_decay)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.direction_steps)

@@ -15,12 +15,13 @@ import torch
 from rich.console import Console
 from torch.utils.data import Dataset
 
+from pixelperfect_models.allocator import release_unused
 from pixelperfect_models.distortions import severity
 from pixelperfect_models.distortions.engine import DistortionEngine
 from pixelperfect_models.distortions.rare import RARE
 from pixelperfect_models.networks import DistortionNetwork
 from pixelperfect_models.networks.scoring_network import pool_maps, reduce_to_seen
-from pixelperfect_models.networks.similarity import even_statistics, views
+from pixelperfect_models.networks.similarity import EVEN_STATISTICS, even_statistics, views
 from pixelperfect_models.training.photos import PhotoPool
 from pixelperfect_models.training.teacher import TEACHER_WEIGHTS, consensus, measure
 
@@ -167,6 +168,8 @@ def cache_artefacts(
             logits = distortion.decode([x[test] for x in features], [x[ref] for x in features])
             pooled.append(pool_maps(distortion.coarse(logits)).float().cpu().numpy())
         _write(target, {"order": order, "artefacts": np.concatenate(pooled).astype(np.float32)})
+        if number % 50 == 0:
+            release_unused()
         if console and (number + 1) % 50 == 0:
             console.print(f"maps of quality sets: {number + 1}/{len(files)}")
     return cached
@@ -175,31 +178,35 @@ def cache_artefacts(
 class QualitySets(Dataset[dict[str, torch.Tensor]]):
     """``[i]`` -> even (M, E) and amount (M,) against the pristine picture, quality, group and level of a set.
 
-    With ``pictures`` also images (M, 3, h, w) float16 as seen, turned and flipped at random: what a network with a
+    With ``pictures`` also images (M, 3, h, w) as seen, turned and flipped at random: what a network with a
     learned encoder needs. Quality is the teacher's consensus over all pictures of all sets (1: pristine), so it means
     the same for every photo and type.
 
     Attributes:
-        seen: the pictures of each set at the resolution at which they are judged, float16, 0.2 MB each.
+        sets: what is measured of each set, and its groups and levels.
         maps: order and artefacts of :func:`cache_artefacts` of each set.
         quality: (sets, M).
     """
 
     def __init__(self, files: list[Path], artefacts: list[Path], length: int, seed: int, pictures: bool = True) -> None:
-        self.length, self.seed, self.pictures = length, seed, pictures
+        self.length, self.seed, self.pictures, self.files = length, seed, pictures, files
         columns: dict[str, list[np.ndarray]] = {name: [] for name in TEACHER_WEIGHTS}
-        self.seen: list[torch.Tensor] = []
         self.sets: list[dict[str, torch.Tensor]] = []
-        for file in files:
+        even, amount = torch.empty(0), torch.empty(0)
+        for number, file in enumerate(files):
             with np.load(file) as data:
                 for name in columns:
                     columns[name].append(data[name])
-                images = torch.from_numpy(data["images"].transpose(0, 3, 1, 2).astype(np.float32) / 255.0)
+                seen = _seen(data["images"])
                 place = {"group": torch.from_numpy(data["group"]), "level": torch.from_numpy(data["level"])}
-            self.seen.append(reduce_to_seen(images).half())
-            found = views(self.seen[-1].float())
-            even, amount = even_statistics(found, [x[:1].expand_as(x) for x in found])
-            self.sets.append({"even": even, "amount": amount, **place})
+            if not number:
+                # In one piece: small results kept between large temporary ones would leave the heap in splinters.
+                even, amount = torch.empty(len(files), len(seen), EVEN_STATISTICS), torch.empty(len(files), len(seen))
+            found = views(seen)
+            even[number], amount[number] = even_statistics(found, [x[:1].expand_as(x) for x in found])
+            self.sets.append({"even": even[number], "amount": amount[number], **place})
+            if number % 50 == 0:
+                release_unused()
         self.maps: list[tuple[torch.Tensor, torch.Tensor]] = []
         for file in artefacts:
             with np.load(file) as data:
@@ -209,6 +216,11 @@ class QualitySets(Dataset[dict[str, torch.Tensor]]):
 
     def __len__(self) -> int:
         return self.length
+
+    def seen(self, number: int) -> torch.Tensor:
+        """The pictures of one set at the resolution at which they are judged, (M, 3, h, w), read from its file."""
+        with np.load(self.files[number]) as data:
+            return _seen(data["images"])
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         # One seeded permutation an epoch: every set is seen equally often, and step s is the same after a resume.
@@ -220,8 +232,12 @@ class QualitySets(Dataset[dict[str, torch.Tensor]]):
         if self.pictures:
             rng = np.random.default_rng([self.seed, 1, index])
             axes = [axis for axis in (-1, -2) if rng.random() < 0.5]
-            images = self.seen[number]
+            images = self.seen(number)
             item["images"] = (images.transpose(-1, -2) if rng.random() < 0.5 else images).flip(axes)
         return item
 
     _epoch: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=int))
+
+
+def _seen(images: np.ndarray) -> torch.Tensor:
+    return reduce_to_seen(torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32) / 255.0))

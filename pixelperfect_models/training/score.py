@@ -33,8 +33,8 @@ from pixelperfect_models.training.quality_sets import QualitySets, cache_artefac
 
 _NOTES = (
     "Training pictures are ordered by severity within a type and by a rank consensus across types: VSI, MDSI, HaarPSI, "
-    "PSNR, colour differences and the worst change of local contrast (pixelperfect_models/training/teacher.py). No human "
-    "label was used, but the constants of VSI, MDSI and HaarPSI, some of which S's own measurements share "
+    "PSNR, colour differences and the worst change of local contrast (pixelperfect_models/training/teacher.py). No "
+    "human label was used, but the constants of VSI, MDSI and HaarPSI, some of which S's own measurements share "
     "(pixelperfect_models/networks/similarity.py), were chosen by their authors on human ratings, and the consensus' "
     "members and the weight decay of the direction on the development part of TID2013.",
 )
@@ -81,7 +81,7 @@ def train_score(
     dataset = QualitySets(train_files, artefacts, total, settings.seed, pictures=learned)
     held_out = QualitySets(validation_files, validation_artefacts, schedule.validation_sets, 0)
     evens = torch.cat([row["even"][1:] for row in dataset.sets])
-    scoring.standardize(evens, pairs_of(scoring, dataset, most=200)[0].odd)
+    scoring.standardize(evens, pairs_of(scoring, dataset, most=100)[0].odd)
 
     def step(model: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return _amount_losses(model, batch, schedule)
@@ -194,7 +194,7 @@ def validate(scoring: ScoringNetwork, sets: QualitySets) -> dict[str, float]:
     scores, differences, qualities, kept, steps = [], [], [], 0, 0
     for index, row in enumerate(sets.sets):
         item = {**row, "quality": torch.from_numpy(sets.quality[index])}
-        features = scoring.encode(sets.seen[index].float())
+        features = scoring.encode(sets.seen(index))
         scored = scoring(features, [x[:1] for x in features], sets.maps[index][1][: len(features[0])])
         score = scored.score
         scores.append(score.numpy())

@@ -133,9 +133,10 @@ def test_perceptual_loss(judge: PixelPerfect, photo: torch.Tensor) -> None:
     assert loss(photo, photo).item() == 0.0
     output = noisy(photo, 0.05).requires_grad_(True)
     value = loss(output, photo)
-    maps, score = judge.judge(output, photo)
+    maps, difference = judge.maps(output, photo), judge.difference(output, photo)
     over = (2 * maps - 1).clamp(min=0)[:, CHANNELS.index("luma_noise")].mean()
-    assert value.item() == pytest.approx((-score + 2 * over).item(), rel=1e-5)
+    assert value.item() == pytest.approx((difference + 2 * over).item(), rel=1e-5)
+    assert PerceptualLoss(judge=judge)(output, photo).item() == pytest.approx(difference.item(), rel=1e-5)
     value.backward()
     assert output.grad is not None and output.grad.abs().sum() > 0 and bool(torch.isfinite(output.grad).all())
     assert all(p.grad is None for p in loss.parameters())
