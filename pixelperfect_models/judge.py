@@ -101,7 +101,7 @@ class PixelPerfect(nn.Module):
         file = folder / SCORE_WEIGHTS
         metadata = _metadata(file)
         scoring = build_scoring_network(json.loads(metadata["network"]))
-        _load_state(scoring, file)
+        load_state(scoring, file)
         return cls(distortion, scoring, precision).eval().requires_grad_(False)
 
     @property
@@ -278,7 +278,7 @@ def load_distortion_network(file: Path) -> DistortionNetwork:
     """Load F from ``file``. Raises UserError when it is missing or is not a distortion network."""
     metadata = _metadata(file)
     network = build_distortion_network(**json.loads(metadata["network"]), channels=json.loads(metadata["channels"]))
-    _load_state(network, file)
+    load_state(network, file)
     return network
 
 
@@ -304,7 +304,8 @@ def _metadata(file: Path) -> dict[str, str]:
     return metadata
 
 
-def _load_state(network: nn.Module, file: Path) -> None:
+def load_state(network: nn.Module, file: Path) -> None:
+    """Fill ``network`` with the weights in a safetensors file. Raises UserError where they do not fit."""
     try:
         network.load_state_dict(load_file(file))
     except RuntimeError as error:

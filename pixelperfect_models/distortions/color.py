@@ -20,14 +20,18 @@ def saturation(image: Image, strength: Strength, rng: np.random.Generator) -> Im
 
 
 def color_cast(image: Image, strength: Strength, rng: np.random.Generator) -> Image:
-    """White-balance gains of ``strength`` towards warm or cool, with some green or magenta.
+    """White-balance gains of ``strength`` towards warm or cool, with some green or magenta, or one offset everywhere.
 
-    The gains are exp(strength x direction) on encoded values and leave the luma of grey unchanged.
-    Imitates a wrong white balance.
+    The gains are exp(strength x direction) on encoded values and leave the luma of grey unchanged; one time in three
+    it is 0.4 times that exponent, added to dark and bright tones alike.
+    Imitates a wrong white balance, and wrong black levels or colour grading.
     Source: von Kries scaling.
     """
     sign = np.float32(random_sign(rng))
     tint = rng.uniform(-0.6, 0.6)
+    offset = rng.random() < 1 / 3
     direction = np.array([1.0, -tint, -1.0], dtype=np.float32)
     direction = sign * (direction - LUMA_WEIGHTS @ direction)
+    if offset:
+        return finish(image + direction * (np.float32(0.4) * strength))
     return finish(image * np.exp(direction * np.float32(strength)))

@@ -23,6 +23,9 @@ CHROMA_TABLE = np.array([
     *[99] * 32,
 ])  # fmt: skip
 
+_FLAT = 24
+"""Every entry of a flat table at scale 1; loses about as much as the Annex K tables do."""
+
 _JPEG2000_HEADER_BYTES = 240
 """About what OpenJPEG spends on headers whatever the size: with it, ratios up to 100 lose the same at 128 to 512 px."""
 
@@ -30,14 +33,17 @@ _JPEG2000_HEADER_BYTES = 240
 def jpeg(image: Image, strength: float, rng: np.random.Generator) -> Image:
     """Baseline JPEG with the Annex K tables times ``strength`` (1: quality 50, 5: quality 10), 4:2:0 or 4:4:4.
 
-    Half of the time the block grid starts somewhere else than in the corner, as in crops of JPEGs.
+    One time in six the tables are flat, as some cameras and encoders have them. Half of the time the block grid
+    starts somewhere else than in the corner, as in crops of JPEGs.
     Imitates in-camera and web JPEG. Source: ITU-T T.81; table scaling as in the IJG library.
     """
     subsampling = "4:2:0" if rng.random() < 0.6 else "4:4:4"
     top, left = (int(v) for v in rng.integers(0, 8, 2)) if rng.random() < 0.5 else (0, 0)
+    flat = rng.random() < 1 / 6
     if nothing_to_do(strength):
         return image.copy()
-    tables = [_scaled(LUMA_TABLE, strength), _scaled(CHROMA_TABLE, strength)]
+    bases = [np.full(64, _FLAT)] * 2 if flat else [LUMA_TABLE, CHROMA_TABLE]
+    tables = [_scaled(base, strength) for base in bases]
     padded = cv2.copyMakeBorder(image, top, 0, left, 0, cv2.BORDER_REFLECT_101)
     decoded = _round_trip(padded, "JPEG", qtables=tables, subsampling=subsampling)
     return np.ascontiguousarray(decoded[top:, left:])

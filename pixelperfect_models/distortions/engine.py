@@ -6,7 +6,7 @@ the second. The truth is known because the engine did it; no human score is used
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,7 +46,7 @@ types, one the other plus further types, or one and the same distorted picture."
 
 @dataclass(frozen=True)
 class Layer:
-    """One type acting on one picture: its (H, W) intensity map and the seed of its randomness."""
+    """One type acting on one picture: its (H, W) intensity map in [0, 2] and the seed of its randomness."""
 
     name: str
     intensity: np.ndarray
@@ -92,18 +92,19 @@ def apply_layers(photo: np.ndarray, layers: Iterable[Layer]) -> np.ndarray:
 def channel_intensity(layers: Iterable[Layer], shape: tuple[int, int]) -> np.ndarray:
     """Intensity per channel and pixel, (K, H, W) float32 in [0, 1], of signed channels in [-1, 1].
 
-    Types of one channel combine as 1 - (1 - a)(1 - b), each times its share in that channel; those of a signed
-    channel add, each with the sign of its direction.
+    What a layer has above 1 counts as 1. Types of one channel combine as 1 - (1 - a)(1 - b), each times its share
+    in that channel; those of a signed channel add, each with the sign of its direction.
     """
     left: dict[str, np.ndarray] = {}
     directed: dict[str, np.ndarray] = {}
     for layer in layers:
+        intensity = np.minimum(layer.intensity, np.float32(1.0))
         for channel, share in DISTORTIONS[layer.name].channels.items():
             if channel in SIGNED_CHANNELS:
-                part = np.float32(share * layer_sign(layer.seed)) * layer.intensity
+                part = np.float32(share * layer_sign(layer.seed)) * intensity
                 directed[channel] = directed[channel] + part if channel in directed else part
                 continue
-            kept = 1.0 - np.float32(share) * layer.intensity
+            kept = 1.0 - np.float32(share) * intensity
             left[channel] = left[channel] * kept if channel in left else kept
     result = np.zeros((len(CHANNELS), *shape), dtype=np.float32)
     for channel, kept in left.items():
@@ -128,10 +129,13 @@ class DistortionEngine:
         p_swap: share of pairs in which test and reference change places.
         p_nothing: share of pairs of two pristine pictures.
         p_8_bit: share of distorted pictures rounded to 8 bit, as files are.
+        p_beyond: share of distortions whose peak lies beyond intensity 1, up to the strongest a type is used at; the
+            target stays at 1. Without them, maps of ruined pictures would be extrapolated, and fall again.
+        emphasis: how often a type is drawn relative to the others, 1 where it is not named.
 
     Raises:
         UserError: an unknown type.
-        ValueError: no type at all, or a share outside [0, 1].
+        ValueError: no type at all, a share outside [0, 1], or an emphasis that is not above 0.
     """
 
     def __init__(
@@ -142,12 +146,22 @@ class DistortionEngine:
         p_swap: float = 0.25,
         p_nothing: float = 0.03,
         p_8_bit: float = 0.5,
+        p_beyond: float = 0.0,
+        emphasis: Mapping[str, float] | None = None,
     ) -> None:
         self.types = tuple(severity.find(name).name for name in (DISTORTIONS if types is None else types))
         if not self.types:
             raise ValueError("types is empty: expected at least one distortion type")
         self.p_both, self.p_swap, self.p_nothing, self.p_8_bit = p_both, p_swap, p_nothing, p_8_bit
-        for name in ("p_both", "p_swap", "p_nothing", "p_8_bit"):
+        self.p_beyond = p_beyond
+        named = {severity.find(name).name: float(value) for name, value in (emphasis or {}).items()}
+        for name, value in named.items():
+            if not value > 0.0:
+                raise ValueError(f"emphasis of {name}: {value:g}, expected above 0")
+        # An emphasis on a type that is left out of ``types`` does nothing.
+        shares = np.array([named.get(name, 1.0) for name in self.types])
+        self._shares = shares / shares.sum()
+        for name in ("p_both", "p_swap", "p_nothing", "p_8_bit", "p_beyond"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected 0 to 1")
 
@@ -191,13 +205,20 @@ class DistortionEngine:
     def _draw_names(self, rng: np.random.Generator, count: int | None = None) -> list[str]:
         if count is None:
             count = 1 + int(rng.choice(len(TYPE_COUNT_SHARES), p=TYPE_COUNT_SHARES))
-        picked = rng.choice(len(self.types), size=min(count, len(self.types)), replace=False)
+        picked = rng.choice(len(self.types), size=min(count, len(self.types)), replace=False, p=self._shares)
         return [self.types[int(index)] for index in picked]
 
     def _draw_layer(self, name: str, photo: np.ndarray, rng: np.random.Generator) -> Layer:
         # A map must not promise more than the type can render.
         peak = draw_peak(rng, severity.cap(name))
-        return Layer(name, random_intensity_map(photo.shape[:2], rng, peak, photo), _new_seed(rng))
+        intensity = random_intensity_map(photo.shape[:2], rng, peak, photo)
+        return Layer(name, self._beyond(intensity, peak, rng), _new_seed(rng))
+
+    def _beyond(self, intensity: np.ndarray, peak: float, rng: np.random.Generator) -> np.ndarray:
+        # Now and then the same map with its peak beyond the end of the scale.
+        if self.p_beyond > 0.0 and rng.random() < self.p_beyond:
+            return intensity * np.float32(rng.uniform(1.0, severity.BEYOND) / peak)
+        return intensity
 
     def _draw_layers(self, photo: np.ndarray, rng: np.random.Generator) -> list[Layer]:
         return [self._draw_layer(name, photo, rng) for name in self._draw_names(rng)]
@@ -249,8 +270,9 @@ class DistortionEngine:
             intensity = np.full(photo.shape[:2], peak, dtype=np.float32)
         else:
             intensity = random_intensity_map(photo.shape[:2], rng, peak, photo)
-        test, target = self.planted(photo, name, intensity, rng)
-        test = self._finish(test, rng)
+        layer = Layer(name, self._beyond(intensity, peak, rng), _new_seed(rng))
+        test = self._finish(apply_layers(photo, [layer]), rng)
+        target = 0.5 + 0.5 * channel_intensity([layer], photo.shape[:2])
         if rng.random() < self.p_swap:
             return photo.copy(), test, 1.0 - target
         return test, photo.copy(), target

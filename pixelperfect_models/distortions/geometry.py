@@ -39,18 +39,33 @@ def chromatic_aberration(image: Image, strength: float, rng: np.random.Generator
 
 
 def misregistration(image: Image, strength: float, rng: np.random.Generator) -> Image:
-    """The picture mixed with a copy displaced by up to ``strength`` px, in a direction that varies smoothly.
+    """The picture mixed with a copy displaced by up to ``strength`` px; one time in four only the displaced copy.
 
-    Imitates ghosting of burst and HDR merging and of temporal denoising when alignment failed.
-    Source: the merge of misaligned frames, Hasinoff et al. 2016 (HDR+), section 5; random field of our own.
+    The displacement is a shift, a smoothly varying field, a wild one (local warping), or a turn about a far point.
+    Imitates ghosting of burst and HDR merging and of temporal denoising when alignment failed, and content that
+    a warp moved.
+    Source: the merge of misaligned frames, Hasinoff et al. 2016 (HDR+), section 5; displacements of our own.
     """
     angle = rng.uniform(0.0, 2 * np.pi)
-    mix = np.float32(rng.uniform(0.35, 0.5))
-    coarse = 0.5 * rng.standard_normal((4, 4, 2)) + (np.cos(angle), np.sin(angle))
+    alone = rng.random() < 0.25
+    mix = np.float32(1.0 if alone else rng.uniform(0.3, 0.6))
+    kind = rng.choice(("shift", "smooth", "wild", "turn"), p=(0.3, 0.3, 0.2, 0.2))
+    coarse = rng.standard_normal((int(rng.integers(5, 10)),) * 2 + (2,)) if kind == "wild" else (
+        0.5 * rng.standard_normal((4, 4, 2)) + (np.cos(angle), np.sin(angle))
+    )  # fmt: skip
+    centre = rng.uniform(-1.0, 2.0, 2)
     if nothing_to_do(strength):
         return image.copy()
+    if alone:  # a picture that is only displaced differs about twice as much as a double image
+        strength = 0.5 * strength
     height, width = image.shape[:2]
-    field = cv2.resize(coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    if kind == "shift":
+        field = np.full((height, width, 2), (np.cos(angle), np.sin(angle)), dtype=np.float32)
+    elif kind == "turn":
+        down, right = np.mgrid[0:height, 0:width].astype(np.float32)
+        field = np.stack([down - np.float32(centre[1] * height), np.float32(centre[0] * width) - right], axis=-1)
+    else:
+        field = cv2.resize(coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     field = field * np.float32(strength / np.sqrt(np.max(np.sum(field**2, axis=-1))))
     x = np.arange(width, dtype=np.float32)[None, :] + field[..., 0]
     y = np.arange(height, dtype=np.float32)[:, None] + field[..., 1]

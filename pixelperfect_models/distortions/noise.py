@@ -42,13 +42,19 @@ def chroma_noise(image: Image, strength: Strength, rng: np.random.Generator) -> 
 
 
 def correlated_noise(image: Image, strength: Strength, rng: np.random.Generator) -> Image:
-    """Gaussian noise in blobs of 0.6 to 2.5 px, luma of deviation ``strength``, chroma 0.6 of that.
+    """Gaussian noise in luma (deviation ``strength``) and colour (0.6 of that), white to blobs of 2.5 px.
 
-    Imitates noise that went through interpolation, scaling or a denoiser too weak for it.
-    Source: spatially correlated noise, TID2013 type 3 (Ponomarenko et al. 2015).
+    One time in four it is white and each of R, G and B has its own: the additive noise of most test sets. Imitates
+    noise before and after interpolation, scaling or a denoiser too weak for it.
+    Source: additive and spatially correlated noise, TID2013 types 1 and 3 (Ponomarenko et al. 2015).
     """
-    sigma = rng.uniform(0.6, 2.5)
+    sigma = rng.uniform(-0.7, 2.5)
     shape = image.shape[:2]
+    if sigma <= 0.0:
+        planes = [blob_noise(shape, 0.0, rng) for _ in range(3)]
+        # Luma weighs the three independent channels by 0.299, 0.587 and 0.114: 0.67 of their deviation is left.
+        return finish(image + strength / np.float32(0.67) * np.stack(planes, axis=-1))
+    sigma = max(sigma, 0.4)
     grey = to_channels(blob_noise(shape, sigma, rng))
     cb, cr = blob_noise(shape, sigma, rng), blob_noise(shape, sigma, rng)
     # Cb and Cr of equal deviation make RGB differences of about 1.4 times that deviation.

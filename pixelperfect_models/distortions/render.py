@@ -41,8 +41,8 @@ def render(image: np.ndarray, name: str, intensity: Intensity, rng: np.random.Ge
     Args:
         image: (H, W, 3) float32, sRGB-encoded, in [0, 1].
         name: type, a key of ``DISTORTIONS``.
-        intensity: a number in [0, 1] or an (H, W) map of such; 0 leaves the pixel as it is. Intensities above
-            ``severity.cap(name)`` act like the cap.
+        intensity: a number in [0, 2] or an (H, W) map of such; 0 leaves the pixel as it is. Strengths above 1 are
+            those of :func:`.severity.strength`.
         rng: advanced by exactly one draw, whatever the type and the map.
 
     Returns:
@@ -50,7 +50,7 @@ def render(image: np.ndarray, name: str, intensity: Intensity, rng: np.random.Ge
 
     Raises:
         UserError: unknown type.
-        ValueError: intensity outside [0, 1], or a map of another size than the image.
+        ValueError: intensity outside [0, 2], or a map of another size than the image.
     """
     distortion = severity.find(name)
     seed = int(rng.integers(2**63))
@@ -64,8 +64,8 @@ def render(image: np.ndarray, name: str, intensity: Intensity, rng: np.random.Ge
     if values.ndim and values.shape != image.shape[:2]:
         raise ValueError(f"intensity map of {values.shape} for an image of {image.shape[:2]}")
     lowest, highest = float(values.min()), float(values.max())
-    if not (lowest >= 0.0 and highest <= 1.0):
-        raise ValueError(f"intensity of {name}: {lowest:g} to {highest:g}, expected 0 to 1")
+    if not (lowest >= 0.0 and highest <= severity.BEYOND):
+        raise ValueError(f"intensity of {name}: {lowest:g} to {highest:g}, expected 0 to {severity.BEYOND:g}")
     if highest == 0.0:
         return image.copy()
     if highest - lowest < _UNIFORM:

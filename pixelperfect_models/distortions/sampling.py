@@ -12,6 +12,9 @@ from .common import Image, Strength, finish, nothing_to_do
 _RESIZES = (
     (cv2.INTER_NEAREST, cv2.INTER_NEAREST),
     (cv2.INTER_NEAREST, cv2.INTER_LINEAR),
+    # Sampled about the pixels' centres, without the half pixel by which OpenCV's plain one moves the picture.
+    (cv2.INTER_NEAREST_EXACT, cv2.INTER_NEAREST_EXACT),
+    (cv2.INTER_NEAREST_EXACT, cv2.INTER_LINEAR),
     (cv2.INTER_AREA, cv2.INTER_NEAREST),
     (cv2.INTER_LINEAR, cv2.INTER_NEAREST),
 )

@@ -20,6 +20,9 @@ from pixelperfect_models.errors import UserError, suggest
 
 CURVES_FILE = "curves.json"
 
+BEYOND = 2.0
+"""The highest intensity: 1 is the end of the maps' scale, and 2 the strongest a type is used at."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -88,18 +91,22 @@ def strength(name: str, intensity: float) -> float: ...
 @overload
 def strength(name: str, intensity: np.ndarray) -> np.ndarray: ...
 def strength(name: str, intensity: float | np.ndarray) -> float | np.ndarray:
-    """Strength of type ``name`` (its own unit) at ``intensity`` in [0, 1]; 0 gives 0.
+    """Strength of type ``name`` (its own unit) at ``intensity`` in [0, 2]; 0 gives 0.
 
-    A number gives a number, an array an array of its shape (float32). Intensities above :func:`cap` give the
-    strength at the cap.
+    A number gives a number, an array an array of its shape (float32). Intensities from :func:`cap` to 1 give the
+    strength at the cap. Above 1, where the scale of the maps has ended, the strength goes on in equal ratios to
+    the type's ``strength_high`` at 2.
 
     Raises:
         UserError: unknown type.
-        ValueError: intensity outside [0, 1] or not a number.
+        ValueError: intensity outside [0, 2] or not a number.
     """
     values = np.asarray(intensity, dtype=np.float64)
-    if not (np.all(values >= 0.0) and np.all(values <= 1.0)):
-        raise ValueError(f"intensity of {name}: {values.min():g} to {values.max():g}, expected 0 to 1")
+    if not (np.all(values >= 0.0) and np.all(values <= BEYOND)):
+        raise ValueError(f"intensity of {name}: {values.min():g} to {values.max():g}, expected 0 to {BEYOND:g}")
     knots = curve(name)
     result = np.interp(values, knots.intensity, knots.strength)
+    if np.any(values > 1.0):
+        top = knots.strength[-1]
+        result = result * (max(find(name).strength_high, top) / top) ** np.clip(values - 1.0, 0.0, 1.0)
     return float(result) if result.ndim == 0 else result.astype(np.float32)

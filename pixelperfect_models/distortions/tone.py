@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from .common import Image, Strength, finish, luma, nothing_to_do, random_sign
@@ -44,15 +45,27 @@ def contrast(image: Image, strength: Strength, rng: np.random.Generator) -> Imag
 
 
 def banding(image: Image, strength: float, rng: np.random.Generator) -> Image:
-    """Tones rounded to steps of ``strength`` (1/strength levels), in luma or in each channel, without dither.
+    """Tones rounded to steps of ``strength`` (1/strength levels) in luma, in each channel or in luma and colour apart.
 
-    Imitates too few bits in a tone curve, a display or a video path: contours in smooth gradients.
+    Without dither. Imitates too few bits in a tone curve, a display or a video path, and small palettes: contours in
+    smooth gradients.
     Source: uniform quantisation; TID2013 type 24 and ITU-R BT.2246, section on bit depth.
     """
-    in_luma = rng.random() < 0.6
-    phase = np.float32(rng.random())
+    kind = rng.choice(("luma", "channels", "luma and colour"), p=(0.35, 0.4, 0.25))
+    phase = np.float32(rng.random()) * np.ones(3, dtype=np.float32)
+    if rng.random() < 0.5:
+        phase = rng.random(3).astype(np.float32)
+    coarser = np.float32(rng.uniform(1.0, 2.0))
     if nothing_to_do(strength):
         return image.copy()
-    step = np.float32(strength)
-    tones = luma(image) if in_luma else image
-    return finish(image + ((np.round(tones / step - phase) + phase) * step - tones))
+    if kind == "luma":
+        tones = luma(image)
+        return finish(image + _rounded(tones, np.float32(strength), phase[0]) - tones)
+    if kind == "channels":
+        return finish(_rounded(image, np.float32(strength), phase))
+    steps = np.float32(strength) * np.array([1.0, coarser, coarser], dtype=np.float32)
+    return finish(cv2.cvtColor(_rounded(cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb), steps, phase), cv2.COLOR_YCrCb2RGB))
+
+
+def _rounded(tones: Image, step: np.ndarray | np.float32, phase: np.ndarray | np.float32) -> Image:
+    return (np.round(tones / step - phase) + phase) * step

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,14 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from pixelperfect_models.distortions.engine import DistortionEngine
-from pixelperfect_models.judge import DISTORTION_WEIGHTS, save_network
+from pixelperfect_models.errors import UserError
+from pixelperfect_models.judge import (
+    DISTORTION_WEIGHTS,
+    load_distortion_network,
+    load_state,
+    save_network,
+    shipped_weights,
+)
 from pixelperfect_models.networks import DistortionNetwork, build_distortion_network
 from pixelperfect_models.training.config import DistortionTraining, load_config, photo_folders
 from pixelperfect_models.training.loop import fit, make_fabric
@@ -59,6 +68,15 @@ class PairDataset(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
         return _planes(test), _planes(ref), torch.from_numpy(np.ascontiguousarray(target, dtype=np.float32))
 
 
+def _start(network: DistortionNetwork, folder: str) -> str:
+    """Fill ``network`` with the weights in ``folder`` (or the shipped ones); returns their SHA-256."""
+    file = (shipped_weights() if folder == "shipped" else Path(os.path.expandvars(folder))) / DISTORTION_WEIGHTS
+    if load_distortion_network(file).channels != network.channels:
+        raise UserError(f"{file}: its channels are not those of this version; train from the start instead")
+    load_state(network, file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def _planes(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))
 
@@ -93,9 +111,15 @@ def train_distortion(
     torch.manual_seed(settings.seed)
     options = {"encoder": settings.network.encoder, "decoder": settings.network.decoder}
     network = build_distortion_network(options["encoder"], options["decoder"])
+    started_from = None if schedule.start_from is None else _start(network, schedule.start_from)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fabric = make_fabric(schedule.precision, schedule.devices, schedule.strategy)
-    engine = DistortionEngine(types=schedule.types, p_swap=schedule.p_swap)
+    engine = DistortionEngine(
+        types=schedule.types,
+        p_swap=schedule.p_swap,
+        p_beyond=schedule.p_beyond,
+        emphasis=schedule.emphasis,
+    )
     total = -(-schedule.steps // schedule.reuse) * schedule.batch * fabric.world_size
     dataset = PairDataset(
         pool,
@@ -134,6 +158,7 @@ def train_distortion(
             photos=folders,
             photo_count=len(pool.photos),
             steps=schedule.steps,
+            started_from=started_from,
             metrics={"train_loss": means.get("loss", float("nan")), **validate(trained, held_out, schedule)},
         )
     return file

@@ -24,6 +24,7 @@ def write_model_card(
     steps: int,
     metrics: Mapping[str, float],
     notes: Sequence[str] = (),
+    started_from: str | None = None,
 ) -> None:
     """Write what the weights are and where they come from as JSON.
 
@@ -35,6 +36,7 @@ def write_model_card(
         steps: training steps done.
         metrics: figures measured on the validation photos.
         notes: what a user of the weights must know.
+        started_from: SHA-256 of the weights that the training went on from; None: from scratch.
     """
     weights = file.with_suffix(".safetensors")
     card = {
@@ -44,6 +46,7 @@ def write_model_card(
         "data": {"folders": [folder.name for folder in photos], "photos": photo_count},
         "seed": config["seed"],
         "steps": steps,
+        "started_from": started_from,
         "metrics": {name: round(value, 6) for name, value in metrics.items()},
         "human_labels": "none used",
         "notes": list(notes),

@@ -105,13 +105,12 @@ def _drawn(
     distortion = severity.find(engine.types[int(rng.integers(len(engine.types)))])
 
     def distort(image: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
+        # The rated sets go on where the maps' scale ends: to the type's own limit.
         if amount <= _SEVERE:
-            strength = severity.strength(distortion.name, amount / _SEVERE * severity.cap(distortion.name))
+            intensity = amount / _SEVERE * severity.cap(distortion.name)
         else:
-            # The rated sets go on where the maps' scale ends: to the type's own limit.
-            top = max(severity.strength(distortion.name, severity.cap(distortion.name)), 1e-6)
-            strength = top * (distortion.strength_high / top) ** ((amount - _SEVERE) / (1.0 - _SEVERE))
-        return distortion.function(image, strength, random)
+            intensity = 1.0 + (amount - _SEVERE) / (1.0 - _SEVERE)
+        return distortion.function(image, severity.strength(distortion.name, intensity), random)
 
     return distort
 

@@ -172,7 +172,39 @@ def test_ordinal_sets_move_away_from_the_photo(name: str, picture: np.ndarray) -
     assert np.all(np.diff(error) > 0), error
 
 
+def test_beyond_the_scale_the_picture_goes_on_and_the_target_stays(picture: np.ndarray) -> None:
+    for seed in range(20):
+        inside, beyond = (
+            DistortionEngine(("luma_noise",), p_swap=0.0, p_both=0.0, p_nothing=0.0, p_8_bit=0.0, p_beyond=share)
+            for share in (0.0, 1.0)
+        )
+        plain = inside.pair(picture, np.random.default_rng(seed))
+        ruined = beyond.pair(picture, np.random.default_rng(seed))
+        assert np.abs(ruined[0] - picture).mean() > np.abs(plain[0] - picture).mean()
+        assert ruined[2].max() == pytest.approx(1.0, abs=1e-6)  # its peak is above 1, so the channel is at its end
+        assert np.all(ruined[2] >= plain[2] - 1e-6)
+
+
+def test_emphasis_is_how_often_a_type_is_drawn(picture: np.ndarray) -> None:
+    engine = DistortionEngine(("exposure", "luma_noise"), p_swap=0.0, p_both=0.0, p_nothing=0.0,
+                              emphasis={"luma_noise": 4.0})  # fmt: skip
+    noise, exposure = CHANNELS.index("luma_noise"), CHANNELS.index("exposure")
+    noisy = exposed = 0
+    for seed in range(300):
+        target = engine.pair(picture, np.random.default_rng(seed))[2]
+        one = (target[noise].max() > 0.5) != (np.abs(target[exposure] - 0.5).max() > 0.0)
+        noisy += one and target[noise].max() > 0.5
+        exposed += one and target[noise].max() <= 0.5
+    assert 2.5 < noisy / exposed < 6.5
+
+
 def test_refusals(picture: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="emphasis of jpeg: 0"):
+        DistortionEngine(emphasis={"jpeg": 0.0})
+    with pytest.raises(UserError, match="did you mean 'jpeg'"):
+        DistortionEngine(emphasis={"jpg": 2.0})
+    with pytest.raises(ValueError, match=r"p_beyond=1\.5"):
+        DistortionEngine(p_beyond=1.5)
     with pytest.raises(UserError, match="did you mean 'jpeg'"):
         DistortionEngine(types=("jpg",))
     with pytest.raises(ValueError, match="at least one"):

@@ -50,7 +50,7 @@ def result() -> dict[str, Any]:
 
 def test_the_report_holds_every_figure(result: dict[str, Any], tmp_path: Path) -> None:
     files = {path.name for path in write_report(result, tmp_path / "out", "tuner evaluate set")}
-    drawn = {f"scatter_{name}.png" for name in ("judge", "judge_reference_known", "consensus", "vsi")}
+    drawn = {f"scatter_{name}.png" for name in ("judge", "judge_relational", "consensus", "vsi")}
     assert files == {"results.json", "results.md", "types.png", *drawn}
     loaded = json.loads((tmp_path / "out" / "results.json").read_text())
     assert loaded["overall"]["vsi"]["srcc"] == pytest.approx(result["overall"]["vsi"]["srcc"])

@@ -42,7 +42,8 @@ def test_antisymmetry_and_identity(judge: PixelPerfect, height: int, width: int,
     maps, score = judge.judge(a, b)
     back, score_back = judge.judge(b, a)
     assert (maps + back - 1).abs().max() <= 1e-6
-    assert (score + score_back).abs().max() <= 1e-6
+    # Odd by construction; but the maps near 0.5 that S is given are rounded to 6e-8, and weighed by up to some tens.
+    assert (score + score_back).abs().max() <= 1e-5
     same, zero = judge.judge(a, a.clone())
     assert bool((same == 0.5).all()) and bool((zero == 0).all())
 

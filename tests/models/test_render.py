@@ -86,9 +86,9 @@ def test_refusals(picture: np.ndarray) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(UserError, match="gaussian_blur"):
         render(picture, "gausian_blur", 0.5, rng)
-    with pytest.raises(ValueError, match="expected 0 to 1"):
-        render(picture, "jpeg", 1.5, rng)
-    with pytest.raises(ValueError, match="expected 0 to 1"):
+    with pytest.raises(ValueError, match="expected 0 to 2"):
+        render(picture, "jpeg", 2.5, rng)
+    with pytest.raises(ValueError, match="expected 0 to 2"):
         render(picture, "jpeg", float("nan"), rng)
     with pytest.raises(ValueError, match="map"):
         render(picture, "jpeg", np.zeros((3, 4)), rng)

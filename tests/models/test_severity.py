@@ -50,9 +50,17 @@ def test_numbers_and_arrays_agree(name: str, intensity: float) -> None:
 def test_refusals() -> None:
     with pytest.raises(UserError, match="did you mean 'jpeg'"):
         severity.strength("jpg", 0.5)
-    for bad in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ValueError, match="expected 0 to 1"):
+    for bad in (-0.1, 2.1, float("nan")):
+        with pytest.raises(ValueError, match="expected 0 to 2"):
             severity.strength("jpeg", bad)
+
+
+@pytest.mark.parametrize("name", sorted(DISTORTIONS))
+def test_beyond_the_scale_strength_goes_on_to_the_types_limit(name: str) -> None:
+    strengths = severity.strength(name, np.linspace(0.9, severity.BEYOND, 23))
+    assert np.all(np.diff(strengths) >= 0.0)
+    assert severity.strength(name, severity.BEYOND) == pytest.approx(DISTORTIONS[name].strength_high)
+    assert severity.strength(name, 1.0 + 1e-9) == pytest.approx(severity.strength(name, 1.0), rel=1e-6)
 
 
 def test_a_type_not_yet_calibrated_uses_its_range(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
+from safetensors.torch import load_file
 
 from pixelperfect_models import PixelPerfect
 from pixelperfect_models.channels import CHANNELS
@@ -115,6 +117,21 @@ def test_an_existing_training_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="other settings"):
         train_distortion(other, tmp_path / "out", resume=True, console=QUIET)
     assert (tmp_path / "out" / "distortion" / CHECKPOINT).exists()
+
+
+def test_training_can_go_on_from_other_weights(tmp_path: Path) -> None:
+    first = train_distortion(tiny_config(tmp_path), tmp_path / "first", console=QUIET)
+    further = tiny_config(tmp_path, steps=1, start_from=str(tmp_path / "first"), learning_rate=1e-9)
+    second = train_distortion(further, tmp_path / "second", console=QUIET)
+    before, after = (load_file(file) for file in (first, second))
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    card = json.loads(second.with_suffix(".json").read_text())
+    assert card["started_from"] == hashlib.sha256(first.read_bytes()).hexdigest()
+    assert json.loads(first.with_suffix(".json").read_text())["started_from"] is None
+    with pytest.raises(UserError, match="nowhere"):
+        train_distortion(tiny_config(tmp_path, start_from=str(tmp_path / "nowhere")), tmp_path / "x", console=QUIET)
+    with pytest.raises(UserError, match="do not fit"):
+        train_distortion(tiny_config(tmp_path, start_from="shipped"), tmp_path / "x", console=QUIET)
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:

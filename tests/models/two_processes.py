@@ -30,8 +30,10 @@ class Seeded(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         with self.log.open("a", encoding="utf-8") as stream:
             stream.write(f"{index}\n")
-        test, ref = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(index))
-        return test, ref
+        generator = torch.Generator().manual_seed(index)
+        test, ref = torch.rand(2, 3, 32, 32, generator=generator)
+        # Dark and bright ones: were all as bright as the network's first answer, there would be nothing to learn.
+        return test * torch.rand((), generator=generator), ref
 
 
 def train(folder: Path, devices: int) -> None:
