@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from pixelperfect_models.channels import CHANNELS, SIGNED_CHANNELS
 from pixelperfect_models.distortions import severity
 from pixelperfect_models.distortions.render import layer_sign, render
-from pixelperfect_models.distortions.spatial import draw_peak, random_intensity_map
+from pixelperfect_models.distortions.spatial import KINDS, Kind, draw_peak, intensity_map, random_intensity_map
 from pixelperfect_models.distortions.table import DISTORTIONS
 
 STAGES = (
@@ -131,6 +132,7 @@ class DistortionEngine:
         p_8_bit: share of distorted pictures rounded to 8 bit, as files are.
         p_beyond: share of distortions whose peak lies beyond intensity 1, up to the strongest a type is used at; the
             target stays at 1. Without them, maps of ruined pictures would be extrapolated, and fall again.
+        masks: where types act: ``mixed``, or one of :data:`.spatial.KINDS` always.
         emphasis: how often a type is drawn relative to the others, 1 where it is not named.
 
     Raises:
@@ -147,6 +149,7 @@ class DistortionEngine:
         p_nothing: float = 0.03,
         p_8_bit: float = 0.5,
         p_beyond: float = 0.0,
+        masks: Kind | Literal["mixed"] = "mixed",
         emphasis: Mapping[str, float] | None = None,
     ) -> None:
         self.types = tuple(severity.find(name).name for name in (DISTORTIONS if types is None else types))
@@ -154,6 +157,9 @@ class DistortionEngine:
             raise ValueError("types is empty: expected at least one distortion type")
         self.p_both, self.p_swap, self.p_nothing, self.p_8_bit = p_both, p_swap, p_nothing, p_8_bit
         self.p_beyond = p_beyond
+        if masks != "mixed" and masks not in KINDS:
+            raise ValueError(f"masks: '{masks}' is unknown, expected mixed, {', '.join(KINDS)}")
+        self.masks = masks
         named = {severity.find(name).name: float(value) for name, value in (emphasis or {}).items()}
         for name, value in named.items():
             if not value > 0.0:
@@ -211,8 +217,13 @@ class DistortionEngine:
     def _draw_layer(self, name: str, photo: np.ndarray, rng: np.random.Generator) -> Layer:
         # A map must not promise more than the type can render.
         peak = draw_peak(rng, severity.cap(name))
-        intensity = random_intensity_map(photo.shape[:2], rng, peak, photo)
+        intensity = self._map(photo, rng, peak)
         return Layer(name, self._beyond(intensity, peak, rng), _new_seed(rng))
+
+    def _map(self, photo: np.ndarray, rng: np.random.Generator, peak: float) -> np.ndarray:
+        if self.masks == "mixed":
+            return random_intensity_map(photo.shape[:2], rng, peak, photo)
+        return intensity_map(photo.shape[:2], rng, self.masks, peak, photo)
 
     def _beyond(self, intensity: np.ndarray, peak: float, rng: np.random.Generator) -> np.ndarray:
         # Now and then the same map with its peak beyond the end of the scale.
@@ -269,7 +280,7 @@ class DistortionEngine:
         if rng.random() < 0.5:
             intensity = np.full(photo.shape[:2], peak, dtype=np.float32)
         else:
-            intensity = random_intensity_map(photo.shape[:2], rng, peak, photo)
+            intensity = self._map(photo, rng, peak)
         layer = Layer(name, self._beyond(intensity, peak, rng), _new_seed(rng))
         test = self._finish(apply_layers(photo, [layer]), rng)
         target = 0.5 + 0.5 * channel_intensity([layer], photo.shape[:2])
@@ -301,7 +312,7 @@ class DistortionEngine:
         if not mixed:
             top = min(top, *(severity.cap(name) for name in names))
         intensities = [float(value) for value in steps / steps[-1] * top]
-        shape_map = random_intensity_map(photo.shape[:2], rng, 1.0, photo)
+        shape_map = self._map(photo, rng, 1.0)
         layers = [Layer(name, shape_map, _new_seed(rng)) for name in names]
         eight_bit = rng.random() < self.p_8_bit
         images = [photo.copy()]

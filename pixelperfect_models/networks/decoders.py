@@ -1,13 +1,14 @@
 """Decoders: features of test and reference to one logit a channel, anti-symmetric by construction.
 
 Each takes two lists of features, strides 4, 8, ..., and gives logits (N, K, H / 4, W / 4) that are odd: they change
-their sign when test and reference swap.
+their sign when test and reference swap. Only :class:`FreeDecoder`, which is there for comparison, is not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as nnf
@@ -126,6 +127,30 @@ def _double(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return doubled if doubled.shape[-2:] == tuple(size) else doubled[..., : size[0], : size[1]]
 
 
+class FreeDecoder(PyramidDecoder):
+    """The same streams into a head that may answer anything: for measuring what anti-symmetry by construction gives.
+
+    Logits are a two-layer reading of the odd and the even stream side by side, so nothing makes them odd; a loss
+    may ask for it (``lambda_antisymmetry``).
+    """
+
+    def __init__(self, channels: Sequence[int], types: int, width: int = 32, **options: Any) -> None:
+        super().__init__(channels, types, width, **options)
+        del self.direction, self.magnitude
+        self.mix = nn.Conv2d(2 * width, 2 * width, 3, padding=1)
+        self.answer = nn.Conv2d(2 * width, types, 3, padding=1)
+        nn.init.normal_(self.answer.weight, std=0.01)
+        nn.init.zeros_(self.answer.bias)  # type: ignore[arg-type]
+
+    def forward(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> torch.Tensor:
+        odd, even = self.streams(test, ref)
+        return self.answer(nnf.relu(self.mix(torch.cat([odd, nnf.relu(even)], dim=1))))
+
+    def reach(self, features: Sequence[int]) -> int | None:
+        reach = super().reach(features)
+        return None if reach is None else reach + 4  # one 3 x 3 convolution more
+
+
 class MaskAttentionDecoder(nn.Module):
     """One learned query a distortion type attends to the even stream; its mask embedding meets the odd stream.
 
@@ -201,5 +226,6 @@ class MaskAttentionDecoder(nn.Module):
 
 DECODERS: dict[str, type[PyramidDecoder] | type[MaskAttentionDecoder]] = {
     "pyramid": PyramidDecoder,
+    "free": FreeDecoder,
     "mask_attention": MaskAttentionDecoder,
 }

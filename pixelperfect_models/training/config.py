@@ -53,6 +53,10 @@ class DistortionTraining(Schedule):
     curriculum: float = Field(default=0.0, ge=0, le=1, description="share of the training in which easy pairs fade out")
     easy: float = Field(default=0.0, ge=0, le=1, description="share of easy pairs that stays to the end")
     types: tuple[str, ...] | None = Field(default=None, description="distortion types to train on; all by default")
+    masks: Literal["mixed", "uniform", "perlin", "region"] = Field(default="mixed", description="where types act")
+    lambda_antisymmetry: float = Field(
+        default=0.0, ge=0, description="weight of the squared error of F(a, b) + F(b, a) = 1"
+    )
     p_beyond: float = Field(default=0.0, ge=0, le=1, description="share of distortions beyond the scale's end")
     emphasis: dict[str, PositiveFloat] = Field(default={}, description="how often a type is drawn against the others")
     start_from: str | None = Field(default=None, description="folder of weights to start from, or `shipped`")

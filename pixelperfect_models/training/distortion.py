@@ -118,6 +118,7 @@ def train_distortion(
         types=schedule.types,
         p_swap=schedule.p_swap,
         p_beyond=schedule.p_beyond,
+        masks=schedule.masks,
         emphasis=schedule.emphasis,
     )
     total = -(-schedule.steps // schedule.reuse) * schedule.batch * fabric.world_size
@@ -133,7 +134,12 @@ def train_distortion(
 
     def step(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
         test, ref, target = batch
-        return {"loss": map_loss(model(test, ref), target, schedule.w_high, schedule.beta)}
+        maps = model(test, ref)
+        loss = map_loss(maps, target, schedule.w_high, schedule.beta)
+        if schedule.lambda_antisymmetry == 0.0:
+            return {"loss": loss}
+        odd = (maps + model(ref, test) - 1.0).square().mean()
+        return {"loss": loss + schedule.lambda_antisymmetry * odd, "antisymmetry": odd}
 
     trained, means = fit(
         fabric,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -185,6 +186,14 @@ def test_beyond_the_scale_the_picture_goes_on_and_the_target_stays(picture: np.n
         assert np.all(ruined[2] >= plain[2] - 1e-6)
 
 
+@pytest.mark.parametrize("masks", ["uniform", "perlin"])
+def test_masks_of_one_kind(masks: Literal["uniform", "perlin"], picture: np.ndarray) -> None:
+    engine = DistortionEngine(("luma_noise",), p_swap=0.0, p_both=0.0, p_nothing=0.0, masks=masks)
+    noise = CHANNELS.index("luma_noise")
+    spans = [np.ptp(engine.pair(picture, np.random.default_rng(seed))[2][noise]) for seed in range(12)]
+    assert all(span == 0.0 for span in spans) if masks == "uniform" else all(span > 0.01 for span in spans)
+
+
 def test_emphasis_is_how_often_a_type_is_drawn(picture: np.ndarray) -> None:
     engine = DistortionEngine(("exposure", "luma_noise"), p_swap=0.0, p_both=0.0, p_nothing=0.0,
                               emphasis={"luma_noise": 4.0})  # fmt: skip
@@ -203,6 +212,8 @@ def test_refusals(picture: np.ndarray) -> None:
         DistortionEngine(emphasis={"jpeg": 0.0})
     with pytest.raises(UserError, match="did you mean 'jpeg'"):
         DistortionEngine(emphasis={"jpg": 2.0})
+    with pytest.raises(ValueError, match="masks: 'stripes'"):
+        DistortionEngine(masks="stripes")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"p_beyond=1\.5"):
         DistortionEngine(p_beyond=1.5)
     with pytest.raises(UserError, match="did you mean 'jpeg'"):

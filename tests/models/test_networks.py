@@ -46,6 +46,24 @@ def test_antisymmetric_at_any_size_and_weights(decoder: str, height: int, width:
     assert bool((same == 0.5).all()) and bool((zero == 0).all())
 
 
+def test_the_free_decoder_is_not_antisymmetric_and_can_learn_to_be() -> None:
+    torch.manual_seed(0)
+    network = build_distortion_network(SMALL_ENCODER, {"kind": "free", "width": 12})
+    a, b = torch.rand(2, 1, 3, 48, 48)
+
+    def swap_error() -> torch.Tensor:
+        return (network(a, b) + network(b, a) - 1.0).square().mean()
+
+    torch.nn.init.normal_(network.decoder.answer.weight, std=0.5)  # type: ignore[union-attr]
+    before = swap_error()
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    for _ in range(20):
+        optimizer.zero_grad()
+        swap_error().backward()
+        optimizer.step()
+    assert before > 1e-4 and swap_error() < 0.3 * before
+
+
 def test_difference_is_even_and_zero_for_equal_pictures() -> None:
     judge = small_judge()
     a, b = torch.rand(2, 1, 3, 40, 57, generator=torch.Generator().manual_seed(6))

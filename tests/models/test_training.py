@@ -25,6 +25,7 @@ from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.distortions.engine import DistortionEngine
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import write_image
+from pixelperfect_models.judge import load_distortion_network
 from pixelperfect_models.networks import build_distortion_network
 from pixelperfect_models.networks.similarity import EVEN_STATISTICS
 from pixelperfect_models.training import distortion, train_distortion, train_score
@@ -132,6 +133,21 @@ def test_training_can_go_on_from_other_weights(tmp_path: Path) -> None:
         train_distortion(tiny_config(tmp_path, start_from=str(tmp_path / "nowhere")), tmp_path / "x", console=QUIET)
     with pytest.raises(UserError, match="do not fit"):
         train_distortion(tiny_config(tmp_path, start_from="shipped"), tmp_path / "x", console=QUIET)
+
+
+def test_antisymmetry_by_loss_only(tmp_path: Path) -> None:
+    # Long enough to move: the answer starts near neutral, where everything is anti-symmetric.
+    errors = []
+    for weight in (0.0, 300.0):
+        config = tiny_config(tmp_path, steps=25, learning_rate=0.01, ema=0.5, lambda_antisymmetry=weight)
+        content = yaml.safe_load(config.read_text())
+        content["network"]["decoder"]["kind"] = "free"
+        config.write_text(yaml.safe_dump(content))
+        network = load_distortion_network(train_distortion(config, tmp_path / str(weight), console=QUIET))
+        a, b = torch.rand(2, 2, 3, 40, 33, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            errors.append(float((network(a, b) + network(b, a) - 1).abs().mean()))
+    assert errors[1] < 0.5 * errors[0]
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
