@@ -1,4 +1,4 @@
-"""Too few samples: down-scaling without a filter, up-scaling without interpolation, mosaics."""
+"""Too few samples: scaling down and up again, crudely or softly, and mosaics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from .bayer import channel_masks, demosaic_bilinear, demosaic_weighted, mosaic
 from .common import Image, Strength, finish, nothing_to_do
 
-# Down and up again. Filtered down and smooth up is missing on purpose: that is blur, not aliasing.
+# Down and up again. Filtered down and smooth up is missing on purpose: that is blur, not aliasing (`upscaling`).
 _RESIZES = (
     (cv2.INTER_NEAREST, cv2.INTER_NEAREST),
     (cv2.INTER_NEAREST, cv2.INTER_LINEAR),
@@ -36,6 +36,31 @@ def downsampling(image: Image, strength: float, rng: np.random.Generator) -> Ima
     crude = cv2.resize(cv2.resize(image, small, interpolation=down), (width, height), interpolation=up)
     # Leaving out the first pixel already moves half of the others by half a pixel: fade that step in.
     return finish(image + np.float32(min(1.0, strength)) * (crude - image))
+
+
+def upscaling(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    """Scaled down by 1 + ``strength`` through a filter and smoothly up again: soft, without stair-steps.
+
+    Imitates pictures enlarged from a smaller stream, proxy or sensor mode. The filter is a box, or a Gaussian before
+    bicubic sampling; up again it is linear, bicubic or Lanczos.
+    Source: separable resampling, Turkowski 1990; the resamplers are OpenCV's.
+    """
+    box = rng.random() < 0.5
+    up = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)[int(rng.integers(3))]
+    if nothing_to_do(strength):
+        return image.copy()
+    height, width = image.shape[:2]
+    small = (max(1, round(width / (1 + strength))), max(1, round(height / (1 + strength))))
+    if small == (width, height):
+        return image.copy()
+    if box:
+        reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+    else:
+        # Half a destination pixel of deviation passes little above the new Nyquist frequency.
+        filtered = cv2.GaussianBlur(image, (0, 0), max(0.3, 0.4 * (1 + strength)), borderType=cv2.BORDER_REFLECT_101)
+        reduced = cv2.resize(filtered, small, interpolation=cv2.INTER_CUBIC)
+    soft = cv2.resize(reduced, (width, height), interpolation=up)
+    return finish(image + np.float32(min(1.0, strength)) * (soft - image))
 
 
 def demosaicing(image: Image, strength: Strength, rng: np.random.Generator) -> Image:

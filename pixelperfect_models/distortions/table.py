@@ -76,6 +76,7 @@ _ALL = (
     _type(sharpening.oversharpening, {"oversharpening": 1.0}, 0.1, 8.0, "amount", local=True),
     _type(smoothing.denoiser_smoothing, {"detail_loss": 1.0}, 0.005, 0.25, "assumed noise deviation"),
     _type(sampling.downsampling, {"aliasing": 1.0}, 0.1, 5.0, "scale factor - 1"),
+    _type(sampling.upscaling, {"blur": 1.0}, 0.1, 9.0, "scale factor - 1"),
     _type(sampling.demosaicing, {"aliasing": 1.0}, 0.15, 5.0, "share of the demosaicing error", local=True),
     _type(geometry.chromatic_aberration, {"chromatic_aberration": 1.0}, 0.2, 16.0, "px"),
     _type(tone.exposure, {"exposure": 1.0}, 0.08, 3.5, "stops", local=True),

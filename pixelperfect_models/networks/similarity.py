@@ -30,6 +30,9 @@ MAPS = 10
 ACTIVITY_MAP = 3
 """Among them that of activity, with the small constant."""
 
+CHROMA_MAP = 5
+"""That of chroma."""
+
 EVEN_STATISTICS = LEVELS * MAPS * 4 + 2 * 2 * 3
 ODD_STATISTICS = LEVELS * _CHANNELS * 3
 

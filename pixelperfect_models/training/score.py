@@ -32,8 +32,9 @@ from pixelperfect_models.training.photos import PhotoPool
 from pixelperfect_models.training.quality_sets import QualitySets, cache_artefacts, make_sets
 
 _NOTES = (
-    "Training pictures are ordered by severity within a type and by a rank consensus across types: VSI, MDSI, HaarPSI, "
-    "PSNR, colour differences and the worst change of local contrast (pixelperfect_models/training/teacher.py). No "
+    "Training pictures are ordered by severity within a type and by a rank consensus across types: MDSI, VSI, HaarPSI, "
+    "PSNR, colour differences, the change of chroma and the worst change of local contrast "
+    "(pixelperfect_models/training/teacher.py). No "
     "human label was used, but the constants of VSI, MDSI and HaarPSI, some of which S's own measurements share "
     "(pixelperfect_models/networks/similarity.py), were chosen by their authors on human ratings, and the consensus' "
     "members and the weight decay of the direction on the development part of TID2013.",

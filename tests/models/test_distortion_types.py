@@ -41,7 +41,7 @@ def middle_strength(entry: Distortion) -> float:
 
 
 def test_every_type_is_documented_and_names_known_channels() -> None:
-    assert len(DISTORTIONS) == 23
+    assert len(DISTORTIONS) == 24
     for name, entry in DISTORTIONS.items():
         assert entry.name == name == entry.function.__name__
         assert entry.channels and set(entry.channels) <= set(CHANNELS), name
@@ -176,7 +176,8 @@ def test_lost_blocks_are_nested_and_as_many_as_asked_for() -> None:
 
 def test_clean_flat_areas_are_not_touched_by_types_about_detail() -> None:
     grey = np.full((32, 32, 3), 0.5, np.float32)
-    for name in ("gaussian_blur", "defocus_blur", "motion_blur", "oversharpening", "downsampling", "demosaicing",
+    for name in ("gaussian_blur", "defocus_blur", "motion_blur", "oversharpening", "downsampling", "upscaling",
+                 "demosaicing",
                  "chromatic_aberration", "misregistration", "denoiser_smoothing"):  # fmt: skip
         for seed in range(4):
             result = apply(DISTORTIONS[name], grey, middle_strength(DISTORTIONS[name]), seed)

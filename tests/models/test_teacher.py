@@ -11,6 +11,7 @@ from skimage.color import rgb2lab
 
 from pixelperfect_models.training.teacher import (
     TEACHER_WEIGHTS,
+    chroma_change,
     color_shift,
     consensus,
     measure,
@@ -40,6 +41,14 @@ def test_worst_activity_change_sees_the_worst_part_and_not_brightness() -> None:
     # A mean over the picture would be half; the 4-norm of the half is the fourth root of a half.
     assert 0.75 * everywhere < somewhere < everywhere
     assert worst_activity_change(base * 0.9 + 0.08, base * 0.9) < 1e-3 * everywhere
+
+
+def test_chroma_change_sees_colours_and_not_brightness() -> None:
+    base, _ = pictures()
+    # A grey added to all three channels moves the opponent colours by their weights' sums times that: nearly nothing.
+    tinted = (base + torch.tensor([0.1, 0.0, -0.1])[:, None, None]).clamp(0, 1)
+    assert chroma_change(base, base).item() == 0.0
+    assert chroma_change(0.9 * base + 0.05, 0.9 * base).item() < 0.1 * chroma_change(tinted, base).item()
 
 
 def test_every_measure_prefers_less_noise() -> None:
