@@ -112,6 +112,29 @@ def measure(row: dict[str, Any], folder: Path, data: Path, per_type: int) -> dic
     }
 
 
+# Heading, figure and its format.
+_DISTORTION_COLUMNS = (
+    ("top-1", "top1", ".3f"),
+    ("AUC", "auc", ".3f"),
+    ("IoU", "iou", ".3f"),
+    ("intensity SRCC", "srcc", ".3f"),
+    ("leakage", "leakage", ".4f"),
+    ("swap", "swap", ".1e"),
+    ("sum", "sum", ".3f"),
+)
+_SCORE_COLUMNS = (("difference", "difference", ".3f"), ("relational score", "relational", ".3f"))
+
+
+def table(results: dict[str, Any], trained: str, columns: tuple[tuple[str, str, str], ...]) -> list[str]:
+    """The Markdown table of the rows that train ``trained``."""
+    lines = ["| " + " | ".join(["row", "steps", *(heading for heading, _, _ in columns)]) + " |"]
+    lines.append("|" + "---|" * (2 + len(columns)))
+    for row in (row for row in results.values() if row["trains"] == trained):
+        cells = [row["title"], str(row["steps"]), *(format(row["figures"][key], form) for _, key, form in columns)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
 def document(results: dict[str, Any]) -> str:
     """docs/ablations.md."""
     lines = [
@@ -128,27 +151,14 @@ def document(results: dict[str, Any]) -> str:
         "[maps_trust.md](maps_trust.md), fewer crops. *Swap*: mean |F(a, b) + F(b, a) - 1| on TID2013's pictures.",
         "*Sum*: SRCC of the maps' summed distances from neutral with the ratings of the development part of TID2013.",
         "",
-        "| row | steps | top-1 | AUC | IoU | intensity SRCC | leakage | swap | sum |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in (row for row in results.values() if row["trains"] == "distortion"):
-        f = row["figures"]
-        lines.append(
-            f"| {row['title']} | {row['steps']} | {f['top1']:.3f} | {f['auc']:.3f} | {f['iou']:.3f} | {f['srcc']:.3f} "
-            f"| {f['leakage']:.4f} | {f['swap']:.1e} | {f['sum']:.3f} |"
-        )
-    lines += [
+        *table(results, "distortion", _DISTORTION_COLUMNS),
         "",
         "## The scoring network",
         "",
         "On the shipped distortion network, whole schedule. SRCC on the development part of TID2013 (236 pictures).",
         "",
-        "| row | steps | difference | relational score |",
-        "|---|---|---|---|",
+        *table(results, "score", _SCORE_COLUMNS),
     ]
-    for row in (row for row in results.values() if row["trains"] == "score"):
-        f = row["figures"]
-        lines.append(f"| {row['title']} | {row['steps']} | {f['difference']:.3f} | {f['relational']:.3f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -159,11 +169,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500, help="of the distortion rows")
     parser.add_argument("--sets", type=Path, help="folder of a finished score training")
     parser.add_argument("--per-type", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     if "PIXELPERFECT_DATA" not in os.environ:
         parser.error("PIXELPERFECT_DATA is not set; it names the folder that holds photos/ and ratings/")
     tune_allocator()
-    torch.set_num_threads(2)
+    torch.set_num_threads(options.threads)
     names = options.only or sorted(path.stem for path in ROWS.glob("*.yaml"))
     kept = DOCS / "ablations.json"
     results: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}

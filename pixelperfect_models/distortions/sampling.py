@@ -27,15 +27,10 @@ def downsampling(image: Image, strength: float, rng: np.random.Generator) -> Ima
     Source: aliasing by sampling below the Nyquist rate; the resamplers are OpenCV's.
     """
     down, up = _RESIZES[int(rng.integers(len(_RESIZES)))]
-    if nothing_to_do(strength):
+    small = _smaller(image, strength)
+    if small is None:
         return image.copy()
-    height, width = image.shape[:2]
-    small = (max(1, round(width / (1 + strength))), max(1, round(height / (1 + strength))))
-    if small == (width, height):
-        return image.copy()
-    crude = cv2.resize(cv2.resize(image, small, interpolation=down), (width, height), interpolation=up)
-    # Leaving out the first pixel already moves half of the others by half a pixel: fade that step in.
-    return finish(image + np.float32(min(1.0, strength)) * (crude - image))
+    return _faded_in(image, cv2.resize(image, small, interpolation=down), up, strength)
 
 
 def upscaling(image: Image, strength: float, rng: np.random.Generator) -> Image:
@@ -47,11 +42,8 @@ def upscaling(image: Image, strength: float, rng: np.random.Generator) -> Image:
     """
     box = rng.random() < 0.5
     up = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)[int(rng.integers(3))]
-    if nothing_to_do(strength):
-        return image.copy()
-    height, width = image.shape[:2]
-    small = (max(1, round(width / (1 + strength))), max(1, round(height / (1 + strength))))
-    if small == (width, height):
+    small = _smaller(image, strength)
+    if small is None:
         return image.copy()
     if box:
         reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
@@ -59,8 +51,24 @@ def upscaling(image: Image, strength: float, rng: np.random.Generator) -> Image:
         # Half a destination pixel of deviation passes little above the new Nyquist frequency.
         filtered = cv2.GaussianBlur(image, (0, 0), max(0.3, 0.4 * (1 + strength)), borderType=cv2.BORDER_REFLECT_101)
         reduced = cv2.resize(filtered, small, interpolation=cv2.INTER_CUBIC)
-    soft = cv2.resize(reduced, (width, height), interpolation=up)
-    return finish(image + np.float32(min(1.0, strength)) * (soft - image))
+    return _faded_in(image, reduced, up, strength)
+
+
+def _smaller(image: Image, strength: float) -> tuple[int, int] | None:
+    """(width, height) divided by 1 + ``strength``; None where that leaves the size as it is."""
+    if nothing_to_do(strength):
+        return None
+    height, width = image.shape[:2]
+    small = (max(1, round(width / (1 + strength))), max(1, round(height / (1 + strength))))
+    return None if small == (width, height) else small
+
+
+def _faded_in(image: Image, reduced: Image, up: int, strength: float) -> Image:
+    """``reduced`` scaled up again by the resampler ``up``, blended with ``image`` below strength 1."""
+    height, width = image.shape[:2]
+    scaled = cv2.resize(reduced, (width, height), interpolation=up)
+    # Leaving out the first pixel already moves half of the others by half a pixel: fade that step in.
+    return finish(image + np.float32(min(1.0, strength)) * (scaled - image))
 
 
 def demosaicing(image: Image, strength: Strength, rng: np.random.Generator) -> Image:

@@ -115,7 +115,7 @@ _ALL = (
     _entry(filters.pillow_gaussian, (0.7, 1.1, 1.7, 2.6, 4.0), "blur", "Pillow"),
     _entry(filters.opencv_box, (3, 5, 7, 9, 13), "blur", "OpenCV", _FILTER),
     _entry(filters.opencv_motion, (3, 5, 8, 13, 20), "blur", "OpenCV", "same convolution, other kernel"),
-    _entry(filters.pillow_rescale, (1.7, 2.3, 3.2, 4.5, 6.5), "blur", "Pillow"),
+    _entry(filters.pillow_rescale, (1.7, 2.3, 3.2, 4.5, 6.5), "blur", "Pillow", _WIDENED),
     _entry(filters.scipy_zoom, (1.5, 2.0, 2.8, 4.0, 5.5), "aliasing blur", "SciPy"),
     _entry(filters.pillow_nearest, (1.3, 1.7, 2.3, 3.2, 4.5), "aliasing", "Pillow", _WIDENED),
     _entry(filters.opencv_demosaicing, (0.5, 0.9, 1.4, 2.2, 3.5), "aliasing", "OpenCV"),
