@@ -9,7 +9,20 @@
 from __future__ import annotations
 
 from pipelines.contract import Output, Pipeline, PipelineError, check_output
+from pipelines.inputs import InputKind
 from pipelines.parameters import Choice, Parameter
-from pipelines.registry import available, load
+from pipelines.registry import OptionsError, available, find, load
 
-__all__ = ["Choice", "Output", "Parameter", "Pipeline", "PipelineError", "available", "check_output", "load"]
+__all__ = [
+    "Choice",
+    "InputKind",
+    "OptionsError",
+    "Output",
+    "Parameter",
+    "Pipeline",
+    "PipelineError",
+    "available",
+    "check_output",
+    "find",
+    "load",
+]

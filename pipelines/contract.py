@@ -1,7 +1,8 @@
 """What a pipeline is: named, bounded, documented parameters and a function from pictures to pictures.
 
 An *image* is a float32 (or float64) tensor (N, 3, H, W), sRGB-encoded, in [0, 1], sides at least 16 pixels.
-Everything a pipeline is given is checked before it runs, and everything it returns is checked after.
+Everything a pipeline is given is checked before it runs, and everything it returns is checked after. A pipeline that
+takes something else than pictures says so in ``input`` (:mod:`pipelines.inputs`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from pipelines.inputs import PICTURES, InputKind
 from pipelines.parameters import Choice, Parameters, Value
 from pixelperfect_models.errors import PixelPerfectError, UserError, suggest
 
@@ -45,11 +47,15 @@ class Output:
 
     Attributes:
         image: (N, 3, H, W), the input's dtype and device, in [0, 1].
-        measures: name -> number. ``seconds`` (wall time of the whole batch) is always there after ``run``.
+        measures: name -> number. ``seconds`` (wall time of the whole batch) is always there after ``run``. A pipeline
+            may return a 0-dim tensor; ``run`` makes it a number.
+        graph: those measures that came as tensors with a gradient, still tensors: an objective may descend on them.
+            Filled in by ``run``.
     """
 
     image: Tensor
-    measures: dict[str, float] = field(default_factory=dict)
+    measures: Mapping[str, float | Tensor] = field(default_factory=dict)
+    graph: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Pipeline(ABC):
@@ -59,6 +65,10 @@ class Pipeline(ABC):
         name: what it is called in recipes and reports; ``load`` fills it in where a class leaves it empty.
         parameters: name -> ``Parameter`` or ``Choice``.
         differentiable: True where gradients reach the input image and every continuous parameter.
+        input: the kind of input it takes; pictures unless a subclass sets another.
+        options: name -> what it is, for the keyword arguments of the constructor. A recipe's ``pipeline.options``
+            passes them; they say what the pipeline is made of (stages, a command, a network), not what is tuned.
+        path_options: those options that name a file: a recipe gives them relative to its own folder.
 
     Examples:
         >>> from pipelines import load
@@ -70,10 +80,15 @@ class Pipeline(ABC):
     name: str = ""
     parameters: ClassVar[Parameters]
     differentiable: bool = False
+    input: InputKind = PICTURES
+    options: ClassVar[Mapping[str, str]] = {}
+    path_options: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def process(self, image: Tensor, *args: Any, **kwargs: Any) -> Tensor | Output:
+    def process(self, image: Any, *args: Any, **kwargs: Any) -> Tensor | Output:
         """Turn (N, 3, H, W) into (N, 3, H, W); a subclass names its parameters as keyword arguments.
+
+        With another kind of ``input``, ``image`` is what that kind reads.
 
         Every parameter is passed, checked. A ``Choice`` arrives as one of its choices, an integer
         ``Parameter`` as an int. Any other ``Parameter`` arrives as a 0-dim tensor of the image's dtype and
@@ -82,15 +97,15 @@ class Pipeline(ABC):
         report measures of your own.
         """
 
-    def __call__(self, image: Tensor, parameters: Mapping[str, Any] | None = None) -> Tensor:
+    def __call__(self, image: Any, parameters: Mapping[str, Any] | None = None) -> Tensor:
         """The output picture alone; see :meth:`run`."""
         return self.run(image, parameters).image
 
-    def run(self, image: Tensor, parameters: Mapping[str, Any] | None = None) -> Output:
+    def run(self, image: Any, parameters: Mapping[str, Any] | None = None) -> Output:
         """Process a batch of pictures and measure it.
 
         Args:
-            image: (N, 3, H, W), float32 or float64, in [0, 1].
+            image: (N, 3, H, W), float32 or float64, in [0, 1]; or what the pipeline's kind of ``input`` reads.
             parameters: name -> number, 0-dim tensor (may require grad) or choice; missing ones take their
                 defaults.
 
@@ -101,8 +116,9 @@ class Pipeline(ABC):
             UserError: unknown parameter, value out of bounds or of the wrong type, or ``image`` is no image.
             PipelineError: the algorithm raised or returned something that is no picture.
         """
-        check_image(image)
-        values = self._typed(self.resolve(parameters), image)
+        self.input.check(image)
+        like = self.input.like(image)
+        values = self._typed(self.resolve(parameters), like)
         start = time.perf_counter()
         try:
             with torch.set_grad_enabled(self.differentiable and torch.is_grad_enabled()):
@@ -111,13 +127,16 @@ class Pipeline(ABC):
             raise
         except Exception as error:  # a plug-in may raise anything; the trial fails, the study goes on
             raise PipelineError(self.name, f"raised {type(error).__name__}: {error}") from error
-        if image.is_cuda:
-            torch.cuda.synchronize(image.device)
+        if like.is_cuda:
+            torch.cuda.synchronize(like.device)
         seconds = time.perf_counter() - start
         output = result if isinstance(result, Output) else Output(result)
-        check_output(output.image, image, self.name)
+        check_output(output.image, like, self.name)
         measures = {"seconds": seconds, **_checked_measures(output.measures, self.name)}
-        return Output(output.image.clamp(0.0, 1.0), measures)
+        graph = {
+            name: value for name, value in output.measures.items() if isinstance(value, Tensor) and value.requires_grad
+        }
+        return Output(output.image.clamp(0.0, 1.0), measures, graph)
 
     def resolve(self, parameters: Mapping[str, Any] | None = None) -> dict[str, Value]:
         """All parameters in their declared order: the given ones checked, the missing ones at their defaults.
@@ -150,20 +169,6 @@ class Pipeline(ABC):
         return typed
 
 
-def check_image(image: Tensor) -> None:
-    """Raise UserError unless ``image`` is a finite float (N, 3, H, W) tensor, sides of at least 16 px."""
-    if not isinstance(image, Tensor):
-        raise UserError(f"image is a {type(image).__name__}, expected a torch tensor (N, 3, H, W)")
-    if image.ndim != 4 or image.shape[1] != 3 or image.shape[0] < 1:
-        raise UserError(f"image has shape {tuple(image.shape)}, expected (N, 3, H, W)")
-    if min(image.shape[2:]) < 16:
-        raise UserError(f"image is {image.shape[3]} x {image.shape[2]} pixels, expected at least 16 x 16")
-    if image.dtype not in (torch.float32, torch.float64):
-        raise UserError(f"image is {image.dtype}, expected float32 or float64 in [0, 1]")
-    if not bool(torch.isfinite(image).all()):
-        raise UserError("image holds NaN or infinite values, expected values in [0, 1]")
-
-
 def check_output(output: Tensor, image: Tensor, name: str = "pipeline") -> None:
     """Raise PipelineError unless ``output`` is a picture that fits the input ``image``.
 
@@ -187,12 +192,12 @@ def check_output(output: Tensor, image: Tensor, name: str = "pipeline") -> None:
         raise PipelineError(name, f"returned values from {low:.4g} to {high:.4g}, expected the scale [0, 1]")
 
 
-def _checked_measures(measures: Mapping[str, float], name: str) -> dict[str, float]:
+def _checked_measures(measures: Mapping[str, float | Tensor], name: str) -> dict[str, float]:
     checked = {}
     for key, value in measures.items():
         try:
-            number = float(value)
-        except (TypeError, ValueError):
+            number = float(value.detach() if isinstance(value, Tensor) else value)
+        except (TypeError, ValueError, RuntimeError):
             number = math.nan
         if not isinstance(key, str) or not math.isfinite(number):
             raise PipelineError(name, f"reported the measure {key!r} = {value!r}, expected a name and a finite number")

@@ -6,11 +6,13 @@ import importlib
 import inspect
 import sys
 import warnings
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from pipelines.contract import Pipeline
+from pipelines.inputs import InputKind
 from pipelines.parameters import Choice, Parameter
 from pixelperfect_models.errors import UserError, suggest
 
@@ -33,14 +35,20 @@ BUILT_INS: dict[str, str] = {
 """Every built-in: name -> where its class is. To add one, write its file and add its line."""
 
 
-def load(name: str) -> Pipeline:
+class OptionsError(UserError):
+    """The options that a pipeline was given are not those it takes."""
+
+
+def load(name: str, options: Mapping[str, Any] | None = None) -> Pipeline:
     """Return a pipeline, ready to call.
 
     Args:
         name: a built-in or installed plug-in (see :func:`available`), or ``"package.module:Class"``, which is
             imported as ``python -m`` would: from what is installed and from the current folder.
+        options: keyword arguments of its constructor; most pipelines take none.
 
     Raises:
+        OptionsError: it does not take these options.
         UserError: no such pipeline (the nearest name is given), it cannot be imported, or it breaks the
             contract (the message says which part).
 
@@ -48,20 +56,23 @@ def load(name: str) -> Pipeline:
         >>> load("denoise.bilateral").parameters["sigma_color"].log
         True
     """
+    return _instance(find(name), name, options)
+
+
+def find(name: str) -> type[Pipeline]:
+    """The class that :func:`load` would make an instance of. Raises UserError as it does."""
     if not isinstance(name, str) or not name:
         raise UserError(f"pipeline name {name!r}, expected text such as 'denoise.bilateral' or 'package.module:Class'")
     found = BUILT_INS.get(name) or _installed().get(name)
     if isinstance(found, EntryPoint):
-        cls = _load_entry_point(found)
-    elif found is not None or ":" in name:
-        cls = _import_class(found or name)
-    else:
-        known = sorted([*BUILT_INS, *_installed()])
-        raise UserError(
-            f"no pipeline '{name}'{suggest(name, known)} (known: {', '.join(known)}; "
-            "your own is named 'package.module:Class')"
-        )
-    return _instance(cls, name)
+        return _load_entry_point(found)
+    if found is not None or ":" in name:
+        return _import_class(found or name)
+    known = sorted([*BUILT_INS, *_installed()])
+    raise UserError(
+        f"no pipeline '{name}'{suggest(name, known)} (known: {', '.join(known)}; "
+        "your own is named 'package.module:Class')"
+    )
 
 
 def available() -> dict[str, type[Pipeline]]:
@@ -74,7 +85,8 @@ def available() -> dict[str, type[Pipeline]]:
     for name, entry in _installed().items():
         try:
             cls = _load_entry_point(entry)
-            _instance(cls, name)
+            if not _required_options(cls):  # else it can be made, and checked, only with options
+                _instance(cls, name)
         except UserError as error:
             warnings.warn(f"plug-in left out: {error}", stacklevel=2)
         else:
@@ -125,7 +137,27 @@ def _import_class(target: str) -> type[Pipeline]:
         ) from None
 
 
-def _instance(cls: Any, name: str) -> Pipeline:
+def _required_options(cls: Any) -> list[str]:
+    """The constructor's arguments that have no default."""
+    if not inspect.isclass(cls):
+        return []
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    arguments = inspect.signature(cls).parameters.values()
+    return [each.name for each in arguments if each.kind in kinds and each.default is inspect.Parameter.empty]
+
+
+def _check_options(cls: type[Pipeline], name: str, options: Mapping[str, Any]) -> None:
+    known = list(inspect.signature(cls).parameters)
+    takes = f"it takes {', '.join(known)}" if known else "it takes none"
+    for key in options:
+        if key not in known:
+            raise OptionsError(f"pipeline '{name}': no option '{key}'{suggest(str(key), known)} ({takes})")
+    missing = [key for key in _required_options(cls) if key not in options]
+    if missing:
+        raise OptionsError(f"pipeline '{name}': the option {', '.join(missing)} is missing ({takes})")
+
+
+def _instance(cls: Any, name: str, options: Mapping[str, Any] | None = None) -> Pipeline:
     """Make one pipeline of ``cls``. Raises UserError that says which part of the contract ``cls`` breaks."""
 
     def broken(reason: str) -> UserError:
@@ -137,8 +169,11 @@ def _instance(cls: Any, name: str) -> Pipeline:
         raise broken(f"{cls.__name__} is not a subclass of pipelines.Pipeline")
     if not callable(getattr(cls, "process", None)) or getattr(cls.process, "__isabstractmethod__", False):
         raise broken(f"{cls.__name__} is not callable: it has no method process(self, image, ...)")
+    _check_options(cls, name, options or {})
     try:
-        pipeline = cls()
+        pipeline = cls(**(options or {}))
+    except UserError as error:
+        raise OptionsError(f"pipeline '{name}': {error}") from error
     except Exception as error:
         raise broken(f"{cls.__name__}() raised {type(error).__name__}: {error}") from error
     parameters = getattr(pipeline, "parameters", None)
@@ -152,6 +187,8 @@ def _instance(cls: Any, name: str) -> Pipeline:
             raise broken(f"parameters['{key}'] is {_described(parameter)}, expected a Parameter or a Choice")
     if not isinstance(pipeline.differentiable, bool):
         raise broken(f"differentiable is {_described(pipeline.differentiable)}, expected True or False")
+    if not isinstance(pipeline.input, InputKind):
+        raise broken(f"input is {_described(pipeline.input)}, expected an InputKind (pipelines.inputs)")
     if not isinstance(pipeline.name, str):
         raise broken(f"name is {_described(pipeline.name)}, expected text")
     try:

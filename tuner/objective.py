@@ -1,6 +1,6 @@
 """The objective: what a set of parameters is worth on the recipe's pictures, and what that is made of.
 
-    value = score.weight * score - sum of weight * max(0, statistic(excess) - above)
+    value = score.weight * score - sum of weight * max(0, statistic(excess) - above) - sum of weight * measure
 
 averaged over the pictures and maximised. It is differentiable in the parameters where the pipeline is.
 """
@@ -19,7 +19,7 @@ from pipelines.contract import Output, Pipeline
 from pixelperfect_models.errors import PixelPerfectError, UserError, suggest
 from pixelperfect_models.map_statistics import Penalty, excess, map_table, statistic
 from tuner.pictures import Picture, Regions
-from tuner.recipe import Constraint
+from tuner.recipe import Constraint, CostTerm
 
 
 class Judge(Protocol):
@@ -60,6 +60,7 @@ class Evaluation:
         value: the objective, larger is better.
         score: the judge's relational score, before its weight.
         penalties: ``type/statistic/region`` to what it costs, weight included, >= 0.
+        costs: measure to what it costs, weight included.
         statistics: channel to signed ``mean`` and to ``p95`` and ``max`` of the excess, in intensity units.
         measures: what the pipeline reports; ``seconds`` is its time for a picture.
         constraints: name to violation as a share of the limit; <= 0 is met.
@@ -79,6 +80,7 @@ class Evaluation:
     pictures: tuple[PictureValue, ...]
     offset: float = 0.0
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
+    costs: dict[str, float] = field(default_factory=dict)
 
     def attributes(self) -> dict[str, Any]:
         """What a trial keeps of it, ready for JSON."""
@@ -91,6 +93,8 @@ class Evaluation:
             "pictures": [vars(picture) for picture in self.pictures],
             "feasible": all(violation <= 0 for violation in self.constraints.values()),
         }
+        if self.costs:
+            kept["costs"] = self.costs
         return {**kept, "offset": self.offset} if self.offset else kept
 
 
@@ -108,6 +112,7 @@ class Objective:
             stands for the score then.
         seed: torch's generator is put to this before each picture, so that a pipeline which draws random numbers
             draws the same ones in every trial.
+        costs: measures that are taken from the value, weighted.
     """
 
     def __init__(
@@ -120,12 +125,14 @@ class Objective:
         score_weight: float = 1.0,
         score_kind: Literal["relational", "difference"] = "relational",
         seed: int = 0,
+        costs: Sequence[CostTerm] = (),
     ) -> None:
         self.judge = judge
         self.pipeline = pipeline
         self.pictures = tuple(pictures)
         self.penalties = tuple(penalties)
         self.constraints = tuple(constraints)
+        self.costs = tuple(costs)
         self.score_weight = score_weight
         self.score_kind = score_kind
         self.follows_incumbent = any(picture.reference is None for picture in self.pictures)
@@ -212,6 +219,7 @@ class Objective:
             pictures=tuple(part.value for part in parts),
             offset=self._offset,
             outputs=tuple(outputs) if self.follows_incumbent else (),
+            costs=_mean_of([part.costs for part in parts]),
         )
 
     def _one(self, index: int, parameters: Mapping[str, Any]) -> tuple[torch.Tensor, _Part, torch.Tensor]:
@@ -234,6 +242,11 @@ class Objective:
             cost = penalty.weight * (amount - penalty.above).clamp(min=0.0)
             value = value - cost
             penalties[penalty.label] = penalties.get(penalty.label, 0.0) + float(cost.detach())
+        costs: dict[str, float] = {}
+        for term in self.costs:
+            spent = term.weight * _measured(output, term.measure, "costs", self.pipeline.name)
+            value = value - spent
+            costs[term.measure] = costs.get(term.measure, 0.0) + float(torch.as_tensor(spent).detach())
         number = float(value.detach())
         if not math.isfinite(number):
             raise EvaluationError(f"the objective is {number} on {picture.name}")
@@ -241,7 +254,8 @@ class Objective:
             PictureValue(picture.name, number, float(score[0].detach())),
             penalties,
             map_table(maps, self.judge.types)[0],
-            dict(output.measures),
+            {name: float(measure) for name, measure in output.measures.items()},
+            costs,
         )
         return value, part, image.detach()
 
@@ -258,12 +272,7 @@ class Objective:
         """How far each limit is broken, as a share of it: comparable across measures, <= 0 when met."""
         violations = {}
         for constraint in self.constraints:
-            if constraint.measure not in measures:
-                raise UserError(
-                    f"objective.constraints: {self.pipeline.name} reports no measure '{constraint.measure}', expected "
-                    f"one of {', '.join(measures)}{suggest(constraint.measure, measures)}"
-                )
-            measured = measures[constraint.measure]
+            measured = _known_measure(measures, constraint.measure, "constraints", self.pipeline.name)
             for sign, symbol, limit in ((1, "<=", constraint.at_most), (-1, ">=", constraint.at_least)):
                 if limit is not None:
                     violations[f"{constraint.measure}{symbol}{limit:g}"] = (
@@ -278,6 +287,22 @@ class _Part:
     penalties: dict[str, float]
     statistics: dict[str, dict[str, float]]
     measures: dict[str, float]
+    costs: dict[str, float]
+
+
+def _known_measure(measures: Mapping[str, Any], name: str, key: str, pipeline: str) -> Any:
+    if name not in measures:
+        raise UserError(
+            f"objective.{key}: {pipeline} reports no measure '{name}', expected one of {', '.join(measures)}"
+            f"{suggest(name, measures)}"
+        )
+    return measures[name]
+
+
+def _measured(output: Output, name: str, key: str, pipeline: str) -> float | torch.Tensor:
+    """A measure of one output: with its gradient where it has one."""
+    number = _known_measure(output.measures, name, key, pipeline)
+    return output.graph.get(name, number)
 
 
 def _mean_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

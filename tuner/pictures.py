@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from pipelines.inputs import PICTURES, InputKind, centre_box
 from pixelperfect_models.images import read_image, read_mask
 from pixelperfect_models.map_statistics import REGIONS, Penalty, region_weight
 from tuner.recipe import Recipe
@@ -19,15 +21,22 @@ class Picture:
 
     Attributes:
         name: unique within the recipe.
-        image: what the pipeline is given, (1, 3, H, W) in [0, 1].
-        reference: what the output is judged against, the same shape, or None: the incumbent.
+        image: what the pipeline is given: (1, 3, H, W) in [0, 1], or what its kind of input reads.
+        reference: what the output is judged against, (1, 3, H, W), or None: the incumbent.
         masks: mask files of the penalties, (1, 1, H, W) in [0, 1].
+        preview: the input as a picture, where ``image`` is none.
     """
 
     name: str
-    image: torch.Tensor
+    image: Any
     reference: torch.Tensor | None
     masks: Mapping[Path, torch.Tensor] = field(default_factory=dict)
+    preview: torch.Tensor | None = None
+
+    @property
+    def shown(self) -> torch.Tensor:
+        """The input as a picture, (1, 3, H, W)."""
+        return self.image if self.preview is None else self.preview
 
 
 class Regions:
@@ -70,27 +79,26 @@ def read_penalties(recipe: Recipe) -> tuple[Penalty, ...]:
     return tuple(penalties)
 
 
-def read_pictures(recipe: Recipe) -> tuple[Picture, ...]:
-    """Read all pictures and masks of a loaded recipe. Raises UserError naming the file that cannot be read."""
+def read_pictures(recipe: Recipe, kind: InputKind = PICTURES) -> tuple[Picture, ...]:
+    """Read all inputs (of ``kind``), references and masks of a loaded recipe.
+
+    Raises:
+        UserError: a file cannot be read; the message names it.
+    """
     masks = {penalty.mask: read_mask(penalty.mask) for penalty in read_penalties(recipe) if penalty.mask}
     side = recipe.images.crop
     pictures = []
     for pair in recipe.pairs:
-        image = centre_crop(read_image(pair.input), side)
+        whole = kind.read(pair.input)
+        height, width = kind.like(whole).shape[-2:]
+        box = centre_box(height, width, side, kind.align)
+        image = whole if side is None else kind.crop(whole, *box)
+        shown = kind.preview(image)
         reference: torch.Tensor | None = None
         if recipe.reference_kind == "input":
-            reference = image
+            reference = shown
         elif pair.reference is not None:
-            reference = centre_crop(read_image(pair.reference), side)
-        cropped = {path: centre_crop(mask, side) for path, mask in masks.items()}
-        pictures.append(Picture(pair.name, image, reference, cropped))
+            reference = PICTURES.crop(read_image(pair.reference), *box)
+        cropped = {path: PICTURES.crop(mask, *box) for path, mask in masks.items()}
+        pictures.append(Picture(pair.name, image, reference, cropped, None if shown is image else shown))
     return tuple(pictures)
-
-
-def centre_crop(image: torch.Tensor, side: int | None) -> torch.Tensor:
-    """The middle ``side`` x ``side`` pixels of (N, C, H, W); a smaller side, or all for None, stays whole."""
-    if side is None:
-        return image
-    height, width = image.shape[-2:]
-    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
-    return image[..., top : top + min(side, height), left : left + min(side, width)].contiguous()

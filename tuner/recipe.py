@@ -85,6 +85,13 @@ class PipelineSpec(RecipeModel):
         min_length=1,
         description="A built-in pipeline (`tuner list pipelines`) or `package.module:Class`.",
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description=(
+            "What the pipeline is made of, for those that take options (`tuner list pipelines`): the stages of an ISP, "
+            "the command line of a program, the class of a network. Paths are relative to the recipe's folder."
+        ),
+    )
     fixed: dict[str, Scalar] = Field(
         default_factory=dict,
         description="Parameters held at a value. Those neither fixed nor searched keep the pipeline's default.",
@@ -179,11 +186,21 @@ class Constraint(RecipeModel):
         return self
 
 
+class CostTerm(RecipeModel):
+    """A measurement of the pipeline that costs: weight * measure is taken from the objective."""
+
+    measure: str = Field(min_length=1, description="`seconds`, or another measure that the pipeline reports.")
+    weight: float = Field(default=1.0, ge=0, description="Objective units for one unit of the measure.")
+
+
 class Objective(RecipeModel):
-    """What is maximised: score.weight * score - the sum of the penalties, averaged over the pictures."""
+    """What is maximised: score.weight * score - the penalties - the costs, averaged over the pictures."""
 
     score: ScoreTerm = Field(default_factory=ScoreTerm, description="The relational score's part.")
     penalties: list[PenaltyTerm] = Field(default_factory=list, description="Artefacts minded, one entry each.")
+    costs: list[CostTerm] = Field(
+        default_factory=list, description="Measurements that cost, such as bytes; descended on where differentiable."
+    )
     constraints: list[Constraint] = Field(default_factory=list, description="Bounds on measurements.")
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from pipelines.inputs import PICTURES, InputKind
 from pixelperfect_models.errors import UserError, suggest
 from pixelperfect_models.images import read_array
 from tuner.recipe import (
@@ -77,7 +78,10 @@ def _resolve(document: Source, path: Path | None, folder: Path, check_images: bo
     judge = _section(data, "judge", JudgeSpec)
     search = _search(data)
 
-    pipeline = load_pipeline(spec, document) if spec else None
+    pipeline = None
+    if spec:
+        spec, pipeline = load_pipeline(spec, document, folder)
+    kind = pipeline.input if pipeline else PICTURES
     if spec and pipeline:
         spec = resolve_parameters(spec, pipeline, document)
         if search:
@@ -85,9 +89,9 @@ def _resolve(document: Source, path: Path | None, folder: Path, check_images: bo
             search = resolve_search(search, spec, pipeline, document, incumbent)
     pairs: tuple[ImagePair, ...] = ()
     if images and check_images and not document.has_problems_below("images"):
-        pairs = _find_pictures(images, folder, document)
+        pairs = _find_pictures(images, folder, document, kind)
     if objective:
-        objective = _resolve_regions(objective, pairs, folder, document)
+        objective = _resolve_regions(objective, pairs, folder, document, kind)
     if judge and judge.weights is not None:
         weights = absolute(judge.weights, folder)
         judge = JudgeSpec(weights=str(weights))
@@ -129,13 +133,13 @@ def _search(data: dict[str, Any]) -> AutoSearch | GradientSearch | OptunaSearch 
         return None  # reported already
 
 
-def _find_pictures(images: ImagesSpec, folder: Path, document: Source) -> tuple[ImagePair, ...]:
+def _find_pictures(images: ImagesSpec, folder: Path, document: Source, kind: InputKind) -> tuple[ImagePair, ...]:
     try:
-        pairs = find_pairs(images, folder)
+        pairs = find_pairs(images, folder, kind)
     except ImagesError as error:
         document.problem(("images", error.key), str(error))
         return ()
-    for key, message in check_pictures(pairs):
+    for key, message in check_pictures(pairs, kind):
         document.problem(("images", key), message)
     return pairs
 
@@ -153,7 +157,9 @@ def _absolute_patterns(images: ImagesSpec, folder: Path) -> dict[str, Any]:
     }
 
 
-def _resolve_regions(objective: Objective, pairs: Sequence[ImagePair], folder: Path, document: Source) -> Objective:
+def _resolve_regions(
+    objective: Objective, pairs: Sequence[ImagePair], folder: Path, document: Source, kind: InputKind
+) -> Objective:
     """The objective with mask paths absolute; masks missing, broken or of another size are recorded."""
     penalties = []
     for index, penalty in enumerate(objective.penalties):
@@ -170,15 +176,17 @@ def _resolve_regions(objective: Objective, pairs: Sequence[ImagePair], folder: P
                 f"{suggest(penalty.region, REGIONS)}",
             )
         elif not document.has_problems_below("images"):
-            _check_mask(mask, pairs, key, document)
+            _check_mask(mask, pairs, key, document, kind)
     return objective.model_copy(update={"penalties": penalties})
 
 
-def _check_mask(mask: Path, pairs: Sequence[ImagePair], key: tuple[str | int, ...], document: Source) -> None:
+def _check_mask(
+    mask: Path, pairs: Sequence[ImagePair], key: tuple[str | int, ...], document: Source, kind: InputKind
+) -> None:
     try:
         height, width = read_array(mask).shape[:2]
         for pair in pairs:
-            rows, columns = read_array(pair.input).shape[:2]
+            rows, columns = kind.like(kind.read(pair.input)).shape[-2:]
             if (rows, columns) != (height, width):
                 document.problem(
                     key,

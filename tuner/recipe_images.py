@@ -7,8 +7,9 @@ import glob
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pipelines.inputs import PICTURES, InputKind
 from pixelperfect_models.errors import UserError
-from pixelperfect_models.images import SUFFIXES, read_array
+from pixelperfect_models.images import read_array
 from tuner.recipe import ImagePair, ImagesSpec
 
 _SHOWN = 6
@@ -22,13 +23,15 @@ class ImagesError(UserError):
         self.key = key
 
 
-def find_pairs(images: ImagesSpec, folder: Path) -> tuple[ImagePair, ...]:
-    """The pairs a recipe names, in order, after exclude, skip and limit. Picture files are not opened.
+def find_pairs(images: ImagesSpec, folder: Path, kind: InputKind = PICTURES) -> tuple[ImagePair, ...]:
+    """The pairs a recipe names, in order, after exclude, skip and limit. Files are not opened.
+
+    ``kind``: what the pipeline takes as its input; references are always pictures.
 
     Raises:
         ImagesError: nothing found, or inputs and references that do not pair.
     """
-    inputs = expand(images.input, folder, "input")
+    inputs = expand(images.input, folder, "input", kind)
     held_out = [str(absolute(pattern, folder)) for pattern in images.exclude]
     if images.reference in ("input", "incumbent"):
         pairs: list[tuple[Path, Path | None]] = [(path, None) for path in inputs if not _matches(path, held_out)]
@@ -51,8 +54,8 @@ def absolute(path: str, folder: Path) -> Path:
     return (folder / Path(path).expanduser()).absolute()
 
 
-def expand(patterns: str | list[str], folder: Path, key: str) -> list[Path]:
-    """The picture files of a path, a glob or a list of them: in the order listed, each glob's files sorted.
+def expand(patterns: str | list[str], folder: Path, key: str, kind: InputKind = PICTURES) -> list[Path]:
+    """The files (of ``kind``) of a path, a glob or a list of them: in the order listed, each glob's files sorted.
 
     Raises:
         ImagesError: a pattern without a picture, or a folder.
@@ -60,7 +63,7 @@ def expand(patterns: str | list[str], folder: Path, key: str) -> list[Path]:
     found: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         path = absolute(pattern, folder)
-        if path.is_file():
+        if path.is_file() or kind.accepts(path):  # a file is named on purpose, whatever its ending
             found.append(path)
             continue
         if path.is_dir():
@@ -69,9 +72,10 @@ def expand(patterns: str | list[str], folder: Path, key: str) -> list[Path]:
             raise ImagesError(key, f"found {path}: no such file")
         # Not Path.glob: it takes patterns relative to a folder only.
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
-        pictures = [match for match in matches if match.suffix.lower() in SUFFIXES and match.is_file()]
+        pictures = [match for match in matches if kind.accepts(match)]
         if not pictures:
-            raise ImagesError(key, f"found no picture for {path}, expected at least one ({', '.join(SUFFIXES)})")
+            expected = ", ".join(kind.suffixes)
+            raise ImagesError(key, f"found no {kind.name} for {path}, expected at least one ({expected})")
         found += [picture for picture in pictures if picture not in found]
     return found
 
@@ -108,8 +112,8 @@ def pair_up(
     return ()
 
 
-def check_pictures(pairs: Sequence[ImagePair]) -> list[tuple[str, str]]:
-    """Read every picture once; what is wrong with them as (key below ``images``, message)."""
+def check_pictures(pairs: Sequence[ImagePair], kind: InputKind = PICTURES) -> list[tuple[str, str]]:
+    """Read every input and reference once; what is wrong with them as (key below ``images``, message)."""
     problems: list[tuple[str, str]] = []
     for pair in pairs:
         sizes: dict[str, str] = {}
@@ -117,7 +121,7 @@ def check_pictures(pairs: Sequence[ImagePair]) -> list[tuple[str, str]]:
             if path is None:
                 continue
             try:
-                height, width = read_array(path).shape[:2]
+                height, width = kind.like(kind.read(path)).shape[-2:] if key == "input" else read_array(path).shape[:2]
             except UserError as error:
                 problems.append((key, f"found {error}"))
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pipelines
@@ -16,13 +17,23 @@ if TYPE_CHECKING:
 _KEY = "pipeline"
 
 
-def load_pipeline(spec: PipelineSpec, source: Source) -> Pipeline | None:
-    """The pipeline that the recipe names; a problem is recorded and None returned when there is none."""
+def load_pipeline(spec: PipelineSpec, source: Source, folder: Path) -> tuple[PipelineSpec, Pipeline | None]:
+    """``spec`` with its options' paths absolute, and the pipeline it names.
+
+    A problem is recorded and None returned for the pipeline when there is none.
+    """
     try:
-        return pipelines.load(spec.name)
+        options = dict(spec.options)
+        for key in pipelines.find(spec.name).path_options:
+            if isinstance(options.get(key), str):
+                options[key] = str((folder / Path(options[key]).expanduser()).absolute())
+        spec = spec.model_copy(update={"options": options})
+        return spec, pipelines.load(spec.name, options)
+    except pipelines.OptionsError as error:
+        source.problem((_KEY, "options") if spec.options else (_KEY,), str(error))
     except UserError as error:
         source.problem((_KEY, "name"), str(error))
-        return None
+    return spec, None
 
 
 def resolve_parameters(spec: PipelineSpec, pipeline: Pipeline, source: Source) -> PipelineSpec:

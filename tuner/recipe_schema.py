@@ -74,7 +74,8 @@ def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
     if kind == "array":
         return f"list of {_type(field['items'], schema)}"
     if kind == "object":
-        return f"mapping of NAME to {_type(field['additionalProperties'], schema)}"
+        values = field["additionalProperties"]
+        return "mapping of NAME to anything" if values is True else f"mapping of NAME to {_type(values, schema)}"
     return {"string": "text", "boolean": "true/false"}.get(kind, kind) + _limits(field)
 
 

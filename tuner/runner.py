@@ -52,7 +52,7 @@ def prepare(recipe: Recipe, judge: Judge | None = None) -> tuple[Objective, Para
     Raises:
         UserError: a picture, the pipeline or the judge's weights cannot be loaded.
     """
-    pipeline = pipelines.load(recipe.pipeline.name)
+    pipeline = pipelines.load(recipe.pipeline.name, recipe.pipeline.options)
     if judge is None:
         from pixelperfect_models.judge import PixelPerfect
 
@@ -60,12 +60,13 @@ def prepare(recipe: Recipe, judge: Judge | None = None) -> tuple[Objective, Para
     objective = Objective(
         judge,
         pipeline,
-        read_pictures(recipe),
+        read_pictures(recipe, pipeline.input),
         read_penalties(recipe),
         recipe.objective.constraints,
         recipe.objective.score.weight,
         recipe.objective.score.kind,
         recipe.search.seed,
+        recipe.objective.costs,
     )
     return objective, ParameterSpace.of(pipeline, recipe.pipeline)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipelines.contract import Pipeline
+from pipelines.inputs import PICTURES, centre_box
 from pipelines.parameters import Parameter
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import write_image
@@ -16,7 +17,7 @@ from pixelperfect_models.map_statistics import Penalty
 from tests.tuner.fake_judge import SCALE, FakeJudge
 from tests.tuner.tiny_pipelines import Fragile, Power, make_recipe, register, scene
 from tuner.objective import EvaluationError, Objective
-from tuner.pictures import Picture, centre_crop, read_penalties, read_pictures
+from tuner.pictures import Picture, read_penalties, read_pictures
 from tuner.recipe import Constraint
 
 
@@ -220,6 +221,10 @@ class TestPictures:
 
     def test_centre_crop(self) -> None:
         image = torch.arange(6.0 * 5).view(1, 1, 6, 5)
-        assert centre_crop(image, 2).flatten().tolist() == [11.0, 12.0, 16.0, 17.0]
-        assert centre_crop(image, 5).shape == (1, 1, 5, 5)
-        assert centre_crop(image, None) is image
+        assert PICTURES.crop(image, *centre_box(6, 5, 2)).flatten().tolist() == [11.0, 12.0, 16.0, 17.0]
+        assert PICTURES.crop(image, *centre_box(6, 5, 5)).shape == (1, 1, 5, 5)
+        assert centre_box(6, 5, None) == (0, 0, 6, 5)
+
+    def test_a_centre_crop_keeps_the_phase_of_a_mosaic(self) -> None:
+        assert centre_box(101, 203, 33, align=2) == (34, 84, 32, 32)
+        assert centre_box(20, 203, 33, align=2) == (0, 84, 20, 32)

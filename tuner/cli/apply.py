@@ -23,22 +23,22 @@ def apply(
 ) -> None:
     """Run the pipeline with a run's best parameters on other pictures, at their full size, and write PNG files."""
     import pipelines
-    from pixelperfect_models.images import read_image, write_image
+    from pixelperfect_models.images import write_image
     from tuner.recipe_images import unique_names
 
-    name, parameters = read_best(run_dir)
-    pipeline = pipelines.load(name)
+    name, options, parameters = read_best(run_dir)
+    pipeline = pipelines.load(name, options)
     pipeline.resolve(parameters)  # refused before the first picture, not after
     folder = run_dir / "applied" if out is None else out
     outputs = [folder / f"{stem}.png" for stem in unique_names(inputs)]
     for path, output in zip(inputs, outputs, strict=True):
-        read_image(path)
+        pipeline.input.read(path)
         if output.resolve() == path.resolve():
             raise UserError(f"{path}: would be overwritten by its output; choose another folder with --out")
     use_all_cores()
     rows = []
     for path, output in zip(inputs, outputs, strict=True):
-        result = pipeline.run(read_image(path), parameters)
+        result = pipeline.run(pipeline.input.read(path), parameters)
         write_image(output, result.image)
         rows.append((str(path), str(output), result.measures["seconds"]))
     table(("input", "output", "seconds"), rows)

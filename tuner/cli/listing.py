@@ -54,6 +54,7 @@ def _with_parameters(rows: list[dict[str, Any]]) -> list[list[Any]]:
     for row in rows:
         gradient = " (differentiable)" if row["differentiable"] else ""
         lines.append([row["name"], "", "", row["doc"] + gradient])
+        lines += [[f"  options.{name}", "", "", doc] for name, doc in row["options"].items()]
         for name, parameter in row["parameters"].items():
             scale = ", log" if parameter.get("log") else ""
             lines.append([f"  {name}", parameter["range"] + scale, str(parameter["default"]), parameter["doc"]])
@@ -65,7 +66,19 @@ def _pipelines() -> list[dict[str, Any]]:
 
     rows = []
     for name, cls in pipelines.available().items():
-        pipeline = pipelines.load(name)
+        try:
+            pipeline = pipelines.load(name)
+        except pipelines.OptionsError:  # what it is made of, its parameters among it, comes from a recipe's options
+            rows.append(
+                {
+                    "name": name,
+                    "doc": _first_line(cls),
+                    "differentiable": cls.differentiable,
+                    "options": dict(cls.options),
+                    "parameters": {},
+                }
+            )
+            continue
         parameters = {
             key: {
                 "range": parameter.bounds,
@@ -78,6 +91,7 @@ def _pipelines() -> list[dict[str, Any]]:
                 "name": name,
                 "doc": _first_line(cls),
                 "differentiable": pipeline.differentiable,
+                "options": dict(cls.options),
                 "parameters": parameters,
             }
         )

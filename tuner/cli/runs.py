@@ -37,7 +37,7 @@ def export(
 
     import yaml
 
-    _, parameters = read_best(run_dir)
+    _, _, parameters = read_best(run_dir)
     if form is None:
         form = Format.json if out is not None and out.suffix.lower() == ".json" else Format.yaml
     if form is Format.json:

@@ -80,8 +80,8 @@ def make_pictures(records: RunRecords, judge: Judge, most: int) -> PictureSet:
         recipe = load_recipe(records.folder / "recipe.yaml")
     except UserError as error:
         return PictureSet((), 0, judge.types, f"The pictures of this run could not be read: {error}")
-    pipeline = load(recipe.pipeline.name)
-    pictures = read_pictures(recipe)
+    pipeline = load(recipe.pipeline.name, recipe.pipeline.options)
+    pictures = read_pictures(recipe, pipeline.input)
     shown = []
     for picture in pictures[:most]:
         outputs = {
@@ -115,7 +115,7 @@ def _judged(picture: Picture, reference: torch.Tensor, outputs: dict[str, torch.
         state = judge.prepare(reference)
         maps = {side: judge.judge(outputs[side], state)[0] for side in SIDES}
     excess = {side: signed_excess(maps[side][0].float().cpu().numpy()) for side in SIDES}
-    images = {"input": picture.image, **outputs, "reference": reference}
+    images = {"input": picture.shown, **outputs, "reference": reference}
     return ShownPicture(
         name=picture.name,
         images={role: to_array(image) for role, image in images.items()},

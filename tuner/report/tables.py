@@ -15,7 +15,7 @@ from tuner.report.records import RunRecords, TrialRow
 def parameter_rows(records: RunRecords) -> list[dict[str, Any]]:
     """Default and best of every parameter, with its range and where in it both lie (0 to 1, None for choices)."""
     search = records.recipe["pipeline"]["search"]
-    documented = _documented(records.recipe["pipeline"]["name"])
+    documented = _documented(records.recipe["pipeline"])
     rows = []
     for name, best in records.best["parameters"].items():
         start, space = records.start["parameters"].get(name), search.get(name)
@@ -37,14 +37,14 @@ def parameter_rows(records: RunRecords) -> list[dict[str, Any]]:
 
 def units(records: RunRecords) -> dict[str, str]:
     """The unit of every parameter that has one."""
-    documented = _documented(records.recipe["pipeline"]["name"])
+    documented = _documented(records.recipe["pipeline"])
     return {name: parameter.unit for name, parameter in documented.items() if getattr(parameter, "unit", "")}
 
 
-def _documented(pipeline: str) -> dict[str, Any]:
+def _documented(pipeline: dict[str, Any]) -> dict[str, Any]:
     # A plug-in may be out of reach where the report is made; the table then goes without units and explanations.
     try:
-        return dict(load(pipeline).parameters)
+        return dict(load(pipeline["name"], pipeline.get("options")).parameters)
     except UserError:
         return {}
 
