@@ -24,7 +24,8 @@ def load_pipeline(spec: PipelineSpec, source: Source, folder: Path) -> tuple[Pip
     """
     try:
         options = dict(spec.options)
-        for key in pipelines.find(spec.name).path_options:
+        # Not what is found is a pipeline: load says which part of the contract is broken.
+        for key in getattr(pipelines.find(spec.name), "path_options", ()):
             if isinstance(options.get(key), str):
                 options[key] = str((folder / Path(options[key]).expanduser()).absolute())
         spec = spec.model_copy(update={"options": options})

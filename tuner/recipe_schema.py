@@ -51,7 +51,7 @@ def _children(field: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[s
             child = schema["$defs"][option["$ref"].rsplit("/", 1)[-1]]
             strategy = child["properties"]["strategy"]["const"]
             yield f" (strategy: {strategy})", child
-    elif "additionalProperties" in field and "$ref" in field["additionalProperties"]:
+    elif isinstance(field.get("additionalProperties"), dict) and "$ref" in field["additionalProperties"]:
         for _, child in _children(field["additionalProperties"], schema):
             yield ".NAME", child
     elif "$ref" in field.get("items", {}):

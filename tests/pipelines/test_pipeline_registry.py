@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines import Choice, Parameter, Pipeline, PipelineError, available, load
+from pipelines import Choice, OptionsError, Parameter, Pipeline, PipelineError, available, load
 from pipelines.registry import BUILT_INS
 from pixelperfect_models.errors import UserError
 
@@ -125,13 +125,25 @@ def test_its_own_name_is_kept(plug_in) -> None:
         (GOOD.replace("image, strength", "image, amount"), "process does not take .* strength"),
         (GOOD.replace("parameters =", "differentiable = 'yes'\n    parameters ="), "differentiable is of type str"),
         (GOOD.replace("parameters =", "name = 3\n    parameters ="), "name is of type int"),
-        (GOOD + "    def __init__(self, path): pass\n", r"Good\(\) raised TypeError"),
+        (GOOD + "    def __init__(self): int(None)\n", r"Good\(\) raised TypeError"),
+        (GOOD.replace("parameters =", "input = 'raw'\n    parameters ="), "input is of type str, expected an InputKind"),
     ],
 )  # fmt: skip
 def test_broken_plug_ins_are_refused_with_the_part_they_break(plug_in, source: str, reason: str) -> None:
     module = plug_in(source.replace("class Good", "class Broken"))
     with pytest.raises(UserError, match=f"'{module}:Broken' breaks the contract.*{reason.replace('Good', 'Broken')}"):
         load(f"{module}:Broken")
+
+
+def test_options_reach_the_constructor_and_wrong_ones_are_refused(plug_in) -> None:
+    module = plug_in(GOOD + "    def __init__(self, path, side=3): self.made_of = (path, side)\n")
+    assert load(f"{module}:Good", {"path": "a"}).made_of == ("a", 3)
+    with pytest.raises(OptionsError, match=r"the option path is missing \(it takes path, side\)"):
+        load(f"{module}:Good")
+    with pytest.raises(OptionsError, match="no option 'sid'; did you mean 'side'"):
+        load(f"{module}:Good", {"path": "a", "sid": 4})
+    with pytest.raises(OptionsError, match="no option 'side'.*takes none"):
+        load("denoise.gaussian", {"side": 4})
 
 
 @pytest.mark.parametrize(
