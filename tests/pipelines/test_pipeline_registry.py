@@ -126,7 +126,7 @@ def test_its_own_name_is_kept(plug_in) -> None:
         (GOOD.replace("parameters =", "differentiable = 'yes'\n    parameters ="), "differentiable is of type str"),
         (GOOD.replace("parameters =", "name = 3\n    parameters ="), "name is of type int"),
         (GOOD + "    def __init__(self): int(None)\n", r"Good\(\) raised TypeError"),
-        (GOOD.replace("parameters =", "input = 'raw'\n    parameters ="), "input is of type str, expected an InputKind"),
+        (GOOD.replace("parameters =", "input = 'raw'\n    parameters ="), "input is of type str"),
     ],
 )  # fmt: skip
 def test_broken_plug_ins_are_refused_with_the_part_they_break(plug_in, source: str, reason: str) -> None:
@@ -142,7 +142,7 @@ def test_options_reach_the_constructor_and_wrong_ones_are_refused(plug_in) -> No
         load(f"{module}:Good")
     with pytest.raises(OptionsError, match="no option 'sid'; did you mean 'side'"):
         load(f"{module}:Good", {"path": "a", "sid": 4})
-    with pytest.raises(OptionsError, match="no option 'side'.*takes none"):
+    with pytest.raises(OptionsError, match=r"no option 'side'.*takes none"):
         load("denoise.gaussian", {"side": 4})
 
 
