@@ -1,0 +1,192 @@
+"""Every shipped recipe, run as it ships and checked on pictures it did not see by metrics it did not use.
+
+    PIXELPERFECT_DATA=... python benchmarks/recipes.py [--work DIR] [--only NAME ...]
+
+Writes docs/recipes.md and docs/recipes.json. A recipe that is finished in DIR is not run again. The held-out pictures
+are photos of ``photos/test`` (Kodak and CID22), prepared as the recipe's own pictures were; PolyU scenes that no
+picture of the run belongs to; for a recipe on one RAW file the parts of it outside the crop that the search saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from denoise_real import scene
+from recipe_tables import document
+
+import pipelines
+from pipelines import Pipeline
+from pipelines.inputs import PICTURES, centre_box
+from pixelperfect_models.allocator import tune_allocator
+from pixelperfect_models.errors import UserError
+from pixelperfect_models.evaluation.classical import classical_metrics
+from pixelperfect_models.images import list_images, read_array, read_image, write_image
+from tuner import load_recipe
+from tuner.recipe import Recipe
+
+ROOT = Path(__file__).parents[1]
+RECIPES, DOCS = ROOT / "recipes", ROOT / "docs"
+METRICS = ("vsi", "mdsi", "haarpsi", "psnr")
+LIMIT_S = 300.0
+"""A recipe is to be done within five minutes."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One picture to check on. ``box``: (top, left, height, width) of the part that is looked at; None: all of it."""
+
+    input: Path
+    reference: Path
+    box: tuple[int, int, int, int] | None = None
+
+
+def photos(data: Path) -> list[Path]:
+    """Ten photos of the test folders, evenly spread over them."""
+    return [*list_images(data / "photos/test/kodak")[::4], *list_images(data / "photos/test/cid22")[::5]][:10]
+
+
+def same_file(data: Path, work: Path, recipe: Recipe) -> list[HeldOut]:
+    """The photo itself is the reference: codecs, and what is simulated from a photo by the pipeline's own input."""
+    return [HeldOut(path, path) for path in photos(data)]
+
+
+def simulated_noise(data: Path, work: Path, recipe: Recipe) -> list[HeldOut]:
+    """High-ISO shots of the photos, simulated as recipes/photos/make_noisy.py does it."""
+    sys.path.insert(0, str(RECIPES / "photos"))
+    from make_noisy import SHOTS, shoot
+
+    levels = [(photons, read) for _, _, photons, read in SHOTS.values()]
+    found = []
+    for index, path in enumerate(photos(data)):
+        noisy, clean = (work / "held_out" / kind / f"{path.stem}.png" for kind in ("noisy", "clean"))
+        photo, (photons, read) = read_array(path), levels[index % len(levels)]
+        write_image(noisy, shoot(photo, photons, read, np.random.default_rng(100 + index)))
+        write_image(clean, shoot(photo, photons, read, None))
+        found.append(HeldOut(noisy, clean))
+    return found
+
+
+def other_scenes(data: Path, work: Path, recipe: Recipe) -> list[HeldOut]:
+    """PolyU crops of scenes that the search did not see."""
+    seen = {scene(Path(pair.input)) for pair in recipe.pairs}
+    folder = data / "real_noise/polyu"
+    return [
+        HeldOut(path, folder / "clean" / path.name) for path in list_images(folder / "noisy") if scene(path) not in seen
+    ]
+
+
+def outside_the_crop(data: Path, work: Path, recipe: Recipe) -> list[HeldOut]:
+    """What lies left and right of the centre crop that the search saw, full height."""
+    pair = recipe.pairs[0]
+    assert pair.reference is not None
+    height, width = read_array(pair.reference).shape[:2]
+    _, left, _, columns = centre_box(height, width, recipe.images.crop, align=2)
+    right = left + columns
+    strips = ((0, left - left % 2), (right + right % 2, (width - right) // 2 * 2))
+    return [HeldOut(pair.input, pair.reference, (0, start, height // 2 * 2, span)) for start, span in strips]
+
+
+HELD_OUT: dict[str, Callable[[Path, Path, Recipe], Sequence[HeldOut]]] = {
+    "denoise": simulated_noise,
+    "denoise_real": other_scenes,
+    "train_denoiser": simulated_noise,
+    "match_look": outside_the_crop,
+    "external_dcraw_emu": outside_the_crop,
+    "external_rawtherapee": outside_the_crop,
+}
+"""How a recipe's held-out pictures are made; :func:`same_file` for those not named."""
+
+
+def run_recipe(recipe: Path, folder: Path) -> float:
+    """Run a recipe by the command line into ``folder``, unless it is there already; wall seconds."""
+    seconds = folder / "seconds.json"
+    if seconds.is_file():
+        return float(json.loads(seconds.read_text(encoding="utf-8")))
+    shutil.rmtree(folder, ignore_errors=True)
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "tuner", "run", str(recipe), "--out", str(folder), "--quiet"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3600)
+    if done.returncode != 0:
+        raise UserError(f"{recipe}: tuner run ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
+    taken = time.perf_counter() - start
+    seconds.write_text(json.dumps(taken), encoding="utf-8")
+    return taken
+
+
+@torch.no_grad()
+def measure(pipeline: Pipeline, parameters: dict[str, Any], held_out: Sequence[HeldOut], seed: int) -> dict[str, float]:
+    """Means over the held-out pictures: the metrics, and the measures that the pipeline reports."""
+    rows: list[dict[str, float]] = []
+    for each in held_out:
+        given, reference = pipeline.input.read(each.input), read_image(each.reference)
+        if each.box is not None:
+            given, reference = pipeline.input.crop(given, *each.box), PICTURES.crop(reference, *each.box)
+        torch.manual_seed(seed)
+        output = pipeline.run(given, parameters)
+        found = classical_metrics(output.image, reference, METRICS)
+        rows.append(
+            {name: float(found[name][0]) for name in METRICS} | {k: float(v) for k, v in output.measures.items()}
+        )
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def check(recipe_file: Path, work: Path, data: Path) -> dict[str, Any]:
+    """One row of the table."""
+    folder = work / recipe_file.stem
+    seconds = run_recipe(recipe_file, folder)
+    recipe = load_recipe(folder / "recipe.yaml")
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    best = yaml.safe_load((folder / "best_parameters.yaml").read_text(encoding="utf-8"))
+    pipeline = pipelines.load(recipe.pipeline.name, recipe.pipeline.options)
+    held_out = HELD_OUT.get(recipe_file.stem, same_file)(data, folder, recipe)
+    return {
+        "pipeline": pipeline.name,
+        "trials": result["trials"],
+        "seconds": seconds,
+        "value": [result["start"]["value"], result["best"]["value"]],
+        "held_out": len(held_out),
+        "start": measure(pipeline, result["start"]["parameters"], held_out, recipe.search.seed),
+        "best": measure(pipeline, best, held_out, recipe.search.seed),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, default=Path("runs/recipes"), help="folder of the runs")
+    parser.add_argument("--only", nargs="*", help="names of recipes, without .yaml")
+    options = parser.parse_args()
+    if "PIXELPERFECT_DATA" not in os.environ:
+        parser.error("PIXELPERFECT_DATA is not set; it names the folder that holds photos/")
+    tune_allocator()
+    kept = DOCS / "recipes.json"
+    rows: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    for name in options.only or sorted(path.stem for path in RECIPES.glob("*.yaml")):
+        recipe = RECIPES / f"{name}.yaml"
+        if not recipe.is_file():
+            raise UserError(f"{recipe}: no such recipe")
+        try:
+            rows[name] = check(recipe, options.work.absolute(), Path(os.environ["PIXELPERFECT_DATA"]))
+        except UserError as error:  # a program that is not installed, say: the other rows are still worth having
+            print(f"{name}: {error}", file=sys.stderr)
+            continue
+        rows = dict(sorted(rows.items()))
+        kept.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        (DOCS / "recipes.md").write_text(document(rows, METRICS, LIMIT_S), encoding="utf-8")
+        print(name, f"{rows[name]['seconds']:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
