@@ -30,6 +30,7 @@ BUILT_INS: dict[str, str] = {
     "denoise.total_variation": "pipelines.denoise.total_variation:TotalVariation",
     "denoise.tv_chambolle": "pipelines.denoise.tv_chambolle:TVChambolle",
     "denoise.wavelet": "pipelines.denoise.wavelet:Wavelet",
+    "isp": "pipelines.isp.pipeline:ISP",
     "tone.gamma": "pipelines.tone.gamma:Gamma",
 }
 """Every built-in: name -> where its class is. To add one, write its file and add its line."""

@@ -26,6 +26,8 @@ class Shot:
         color_matrix: (3, 3), white-balanced camera colours to linear sRGB (D65); each row sums to 1.
         shot_noise: variance of the noise for a signal of 1 at unit signal (scaled values); None where unknown.
         read_noise: variance of the noise at black, scaled values squared; None where unknown.
+        frame: (top, left, height, width): where the mosaic's first pixel lies in the whole frame, and the frame's
+            size; None: the mosaic is the whole frame.
     """
 
     cfa: str
@@ -33,6 +35,7 @@ class Shot:
     color_matrix: Tensor
     shot_noise: float | None = None
     read_noise: float | None = None
+    frame: tuple[int, int, int, int] | None = None
 
 
 class Stage(ABC):

@@ -1,0 +1,46 @@
+"""Defect-pixel correction, on the mosaic."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from pipelines.isp.stage import Shot, Stage
+from pipelines.parameters import Parameter, Parameters
+
+
+class DefectPixels(Stage):
+    """A pixel that leaves the range of its eight neighbours of the same colour is pulled back to that range.
+
+    Smooth in the threshold: the share that is pulled back is a logistic function of how far it leaves.
+    """
+
+    name = "defect"
+    parameters: ClassVar[Parameters] = {
+        "strength": Parameter(0.0, 1.0, 1.0, unit="fraction", doc="Share of the excess taken away. 0 neutral."),
+        "threshold": Parameter(
+            0.005, 0.5, 0.1, unit="of white", log=True, doc="Excess that counts as a defect; larger keeps more detail."
+        ),
+    }
+    neutral: ClassVar[dict[str, float]] = {"strength": 0.0}
+    takes = "mosaic"
+    gives = "mosaic"
+
+    def apply(self, image: Tensor, shot: Shot, strength: Tensor, threshold: Tensor) -> Tensor:
+        """(N, 1, H, W) to the same."""
+        wide = pad(image, (2, 2, 2, 2), mode="reflect")
+        rows, columns = image.shape[-2:]
+        around = torch.stack(
+            [
+                wide[..., down : down + rows, right : right + columns]
+                for down in (0, 2, 4)
+                for right in (0, 2, 4)
+                if (down, right) != (2, 2)
+            ]
+        )
+        excess = image - torch.minimum(torch.maximum(image, around.amin(0)), around.amax(0))
+        share = torch.sigmoid((excess.abs() / threshold - 1.0) * 8.0)
+        return image - strength * share * excess

@@ -1,0 +1,42 @@
+"""Local tone mapping: shadows, highlights and local contrast."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from kornia.filters import guided_blur
+from torch import Tensor
+
+from pipelines.isp.luma import luma
+from pipelines.isp.stage import Shot, Stage
+from pipelines.parameters import Parameter, Parameters
+
+WINDOW, CONTRAST = 33, 0.1
+"""Side of the base layer's window (pixels) and the contrast (intensity) that counts as an edge of it."""
+
+
+class LocalTone(Stage):
+    """Luma is split by a guided filter into a base and detail; the base is curved, the detail scaled.
+
+    Source: base and detail after Durand and Dorsey 2002, with He, Sun and Tang's guided filter in the bilateral's place.
+    """
+
+    name = "local_tone"
+    parameters: ClassVar[Parameters] = {
+        "shadows": Parameter(-1.0, 1.0, 0.0, doc="Lifts dark regions. 0 neutral."),
+        "highlights": Parameter(-1.0, 1.0, 0.0, doc="Lifts bright regions; below 0 brings them down. 0 neutral."),
+        "detail": Parameter(0.5, 2.0, 1.0, log=True, doc="Factor on the detail layer: local contrast. 1 neutral."),
+    }
+    neutral: ClassVar[dict[str, float]] = {"shadows": 0.0, "highlights": 0.0, "detail": 1.0}
+    takes = "display"
+    gives = "display"
+
+    def apply(self, image: Tensor, shot: Shot, shadows: Tensor, highlights: Tensor, detail: Tensor) -> Tensor:
+        """(N, 3, H, W) to the same."""
+        y = luma(image)
+        window = min(WINDOW, *(side // 2 * 2 - 1 for side in image.shape[-2:]))
+        base = guided_blur(y, y, window, CONTRAST**2, subsample=4 if min(image.shape[-2:]) >= 4 * WINDOW else 1)
+        inside = base.clamp(0.0, 1.0)
+        lift = shadows * inside * (1.0 - inside) ** 3 + highlights * inside**3 * (1.0 - inside)
+        # Added to all three colours alike: differences of colour stay.
+        return image + 2.0 * lift + (detail - 1.0) * (y - base)

@@ -1,0 +1,34 @@
+"""Saturation, vibrance and hue."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pipelines.isp.luma import from_ycc, to_ycc
+from pipelines.isp.stage import Shot, Stage
+from pipelines.parameters import Parameter, Parameters
+
+
+class Saturation(Stage):
+    """Chroma (YCbCr, BT.601) scaled and turned; luma stays."""
+
+    name = "saturation"
+    parameters: ClassVar[Parameters] = {
+        "amount": Parameter(0.0, 2.0, 1.0, doc="Factor on chroma. 1 neutral."),
+        "vibrance": Parameter(-1.0, 1.0, 0.0, doc="More chroma where there is little. 0 neutral."),
+        "hue": Parameter(-30.0, 30.0, 0.0, unit="degrees", doc="Turns all colours. 0 neutral."),
+    }
+    neutral: ClassVar[dict[str, float]] = {"amount": 1.0, "vibrance": 0.0, "hue": 0.0}
+    takes = "display"
+    gives = "display"
+
+    def apply(self, image: Tensor, shot: Shot, amount: Tensor, vibrance: Tensor, hue: Tensor) -> Tensor:
+        """(N, 3, H, W) to the same."""
+        y, colors = to_ycc(image)
+        faintness = torch.exp(-8.0 * colors.square().sum(1, keepdim=True))
+        blue, red = (colors * amount * (1.0 + vibrance * faintness)).split(1, dim=1)
+        cos, sin = torch.cos(torch.deg2rad(hue)), torch.sin(torch.deg2rad(hue))
+        return from_ycc(y, torch.cat([cos * blue - sin * red, sin * blue + cos * red], dim=1))

@@ -1,0 +1,48 @@
+"""Denoising of luma and chroma, apart."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from kornia.filters import guided_blur
+from torch import Tensor
+
+from pipelines.isp.luma import from_ycc, to_ycc
+from pipelines.isp.stage import Shot, Stage
+from pipelines.parameters import Parameter, Parameters
+
+
+class YuvDenoise(Stage):
+    """Guided filters on luma and, guided by luma, on chroma (YCbCr, BT.601). Source: He, Sun and Tang 2013; Kornia's."""
+
+    name = "yuv_denoise"
+    parameters: ClassVar[Parameters] = {
+        "luma": Parameter(0.0, 1.0, 0.3, unit="fraction", doc="Share of the filtered luma. 0 neutral."),
+        "luma_threshold": Parameter(
+            0.002, 0.2, 0.03, unit="intensity", log=True, doc="Luma contrast below which it is smoothed."
+        ),
+        "chroma": Parameter(0.0, 1.0, 0.7, unit="fraction", doc="Share of the filtered chroma. 0 neutral."),
+        "chroma_threshold": Parameter(
+            0.002, 0.2, 0.05, unit="intensity", log=True, doc="Luma contrast below which chroma is smoothed."
+        ),
+    }
+    neutral: ClassVar[dict[str, float]] = {"luma": 0.0, "chroma": 0.0}
+    takes = "display"
+    gives = "display"
+
+    def apply(
+        self,
+        image: Tensor,
+        shot: Shot,
+        luma: Tensor,
+        luma_threshold: Tensor,
+        chroma: Tensor,
+        chroma_threshold: Tensor,
+    ) -> Tensor:
+        """(N, 3, H, W) to the same."""
+        y, colors = to_ycc(image)
+        count = image.shape[0]
+        smooth = guided_blur(y, y, 5, luma_threshold.square().expand(count))
+        smooth_colors = guided_blur(y, colors, 9, chroma_threshold.square().expand(count))
+        return from_ycc(torch.lerp(y, smooth, luma), torch.lerp(colors, smooth_colors, chroma))
