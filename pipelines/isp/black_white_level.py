@@ -23,7 +23,7 @@ class BlackWhiteLevel(Stage):
         "green": _OFFSET,
         "blue": _OFFSET,
         "white": Parameter(
-            0.8, 1.2, 1.0, unit="of the file's", log=True, doc="White level; higher is darker. 1 neutral."
+            0.8, 1.2, 1.0, unit="of the file's", log=True, doc="White level; more is darker. 1 neutral."
         ),
     }
     neutral: ClassVar[dict[str, float]] = {"red": 0.0, "green": 0.0, "blue": 0.0, "white": 1.0}

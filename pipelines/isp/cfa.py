@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 PATTERNS = ("RGGB", "GRBG", "GBRG", "BGGR")
@@ -26,8 +25,3 @@ def color_masks(mosaic: Tensor, cfa: str) -> Tensor:
 def per_color(mosaic: Tensor, cfa: str, values: Tensor) -> Tensor:
     """(1, 1, H, W): for every pixel the one of ``values`` (3,), red, green, blue, that belongs to its colour."""
     return (color_masks(mosaic, cfa) * values.view(1, 3, 1, 1)).sum(1, keepdim=True)
-
-
-def as_values(*values: Tensor) -> Tensor:
-    """0-dim tensors as one (n,) tensor, gradients kept."""
-    return torch.stack(list(values))

@@ -21,7 +21,7 @@ class ColorMatrix(Stage):
             1.5,
             1.0,
             unit="fraction",
-            doc="0 camera colours, 1 the file's matrix (neutral), above it overcorrects.",
+            doc="0: camera colours; 1: the file's matrix, neutral; above: too much.",
         ),
     }
     neutral: ClassVar[dict[str, float]] = {"strength": 1.0}

@@ -25,9 +25,9 @@ _SOFTNESS = 1e-3
 class Demosaic(Stage):
     """Three colours at every pixel, in white-balanced camera colours.
 
-    ``bilinear``; ``malvar``: gradient-corrected linear (Malvar, He and Cutler, ICASSP 2004); ``edge_aware``: green along
-    the direction of the smaller gradient, the two blended smoothly (after Hamilton and Adams, US patent 5,629,734,
-    expired), then red and blue by colour differences. Borders are mirrored, which keeps the CFA's phase.
+    ``bilinear``; ``malvar``: gradient-corrected linear (Malvar, He and Cutler, ICASSP 2004); ``edge_aware``: green
+    along the direction of the smaller gradient, the two blended smoothly (after Hamilton and Adams, US patent
+    5,629,734, expired), then red and blue by colour differences. Borders are mirrored, which keeps the CFA's phase.
     """
 
     name = "demosaic"
@@ -38,7 +38,7 @@ class Demosaic(Stage):
             1.0,
             0.2,
             unit="fraction",
-            doc="Share of the colour differences' 5 px mean: less false colour. 0 neutral.",
+            doc="Colour differences averaged over 5 px: less false colour. 0 neutral.",
         ),
     }
     neutral: ClassVar[dict[str, float]] = {"chroma_smooth": 0.0}

@@ -1,8 +1,8 @@
 """A picture turned into the RAW mosaic that a camera might have made it from: the ISP backwards.
 
-Source: Brooks et al., Unprocessing Images for Learned Raw Denoising, CVPR 2019. Left out are their random tone curve and
-digital gain: the steps here are exact inverses of the neutral stages, so that a noiseless mosaic renders to the picture
-again but for what demosaicing loses, and the picture is the clean truth.
+Source: Brooks et al., Unprocessing Images for Learned Raw Denoising, CVPR 2019. Left out are their random tone curve
+and digital gain: the steps here are exact inverses of the neutral stages, so that a noiseless mosaic renders to the
+picture again but for what demosaicing loses, and the picture is the clean truth.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipelines.isp.stage import Shot
 from pipelines.isp.tone_curve import srgb_decode
 from pixelperfect_models.errors import UserError, suggest
 
-# XYZ (D65) to the colours of one camera, of the four that Brooks et al. sample from; and linear sRGB to XYZ (IEC 61966).
+# XYZ (D65) to the colours of one camera, of the four that Brooks et al. sample from; linear sRGB to XYZ (IEC 61966).
 _XYZ_TO_CAMERA = ((1.0234, -0.2969, -0.2266), (-0.5625, 1.6328, -0.0469), (-0.0703, 0.2188, 0.6406))
 _SRGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 

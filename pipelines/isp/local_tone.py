@@ -18,7 +18,7 @@ WINDOW, CONTRAST = 33, 0.1
 class LocalTone(Stage):
     """Luma is split by a guided filter into a base and detail; the base is curved, the detail scaled.
 
-    Source: base and detail after Durand and Dorsey 2002, with He, Sun and Tang's guided filter in the bilateral's place.
+    Source: base and detail after Durand and Dorsey 2002, by He, Sun and Tang's guided filter instead of the bilateral.
     """
 
     name = "local_tone"

@@ -52,17 +52,17 @@ class ISP(Pipeline):
         made_of = {f"{s.name}_{key}": value for s in self.stages for key, value in s.parameters.items()}
         vars(self)["parameters"] = made_of  # of the class elsewhere; here they follow from the stages
 
-    def process(self, mosaic: Mosaic, **values: Any) -> Tensor:
-        """(N, 1, H, W) to (N, 3, H, W) sRGB."""
-        image = mosaic.data
+    def process(self, image: Mosaic, **values: Any) -> Tensor:
+        """A mosaic (N, 1, H, W) to (N, 3, H, W) sRGB."""
+        pixels = image.data
         for stage in self.stages:
             own = {key: values[f"{stage.name}_{key}"] for key in stage.parameters}
-            image = stage.apply(image, mosaic.shot, **own)
-        image = image.clamp(0.0, 1.0)
+            pixels = stage.apply(pixels, image.shot, **own)
+        pixels = pixels.clamp(0.0, 1.0)
         if self.output_bits is None:
-            return image
+            return pixels
         steps = 2**self.output_bits - 1
-        return image + (torch.round(image * steps) / steps - image).detach()
+        return pixels + (torch.round(pixels * steps) / steps - pixels).detach()
 
     def neutral(self) -> dict[str, Any]:
         """The parameters at which every stage does nothing beyond its plain conversion."""

@@ -20,7 +20,7 @@ class RawDenoise(Stage):
     """Sigma filter on each of the four colour planes: the mean of a pixel and those of its eight neighbours that differ
     by noise alone, after the shot's own noise model (variance = shot noise * signal + read noise).
 
-    Source: Lee, Digital image smoothing and the sigma filter, 1983, with Gaussian weights; noise model of Foi et al. 2008.
+    Source: Lee, Digital image smoothing and the sigma filter, 1983, with Gaussian weights; noise of Foi et al. 2008.
     """
 
     name = "raw_denoise"

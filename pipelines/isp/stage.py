@@ -56,5 +56,5 @@ class Stage(ABC):
     gives: ClassVar[Domain]
 
     @abstractmethod
-    def apply(self, image: Tensor, shot: Shot, **values: Any) -> Tensor:
+    def apply(self, image: Tensor, shot: Shot, *args: Any, **values: Any) -> Tensor:
         """The stage's output. Continuous values are 0-dim tensors, choices and integers plain; gradients flow."""

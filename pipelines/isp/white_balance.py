@@ -13,7 +13,11 @@ from pipelines.parameters import Parameter, Parameters
 
 
 class WhiteBalance(Stage):
-    """The file's gains times the searched ones; green stays."""
+    """The file's gains times the searched ones; green stays.
+
+    What is above white is clipped there, as LibRaw does it: the sensor's colours clip at the same raw value, and without
+    this saturated highlights would turn pink.
+    """
 
     name = "white_balance"
     parameters: ClassVar[Parameters] = {
@@ -27,4 +31,4 @@ class WhiteBalance(Stage):
     def apply(self, image: Tensor, shot: Shot, red: Tensor, blue: Tensor) -> Tensor:
         """(N, 1, H, W) to the same."""
         gains = shot.white_balance.to(image) * torch.stack([red, torch.ones_like(red), blue])
-        return image * per_color(image, shot.cfa, gains)
+        return (image * per_color(image, shot.cfa, gains)).clamp(max=1.0)

@@ -14,7 +14,7 @@ from pipelines.parameters import Parameter, Parameters
 
 
 class YuvDenoise(Stage):
-    """Guided filters on luma and, guided by luma, on chroma (YCbCr, BT.601). Source: He, Sun and Tang 2013; Kornia's."""
+    """Guided filters (He, Sun and Tang 2013; Kornia's) on luma and, guided by luma, on chroma (YCbCr, BT.601)."""
 
     name = "yuv_denoise"
     parameters: ClassVar[Parameters] = {
