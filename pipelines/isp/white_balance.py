@@ -15,8 +15,8 @@ from pipelines.parameters import Parameter, Parameters
 class WhiteBalance(Stage):
     """The file's gains times the searched ones; green stays.
 
-    What is above white is clipped there, as LibRaw does it: the sensor's colours clip at the same raw value, and without
-    this saturated highlights would turn pink.
+    What is above white is clipped there, as LibRaw does it: the sensor's colours clip at the same raw value, and
+    without this saturated highlights would turn pink.
     """
 
     name = "white_balance"
