@@ -2,8 +2,8 @@
 
     python benchmarks/isp_speed.py [--side 512] [--steps 10] [--threads 2]
 
-All continuous parameters of recipes/isp.yaml, one picture, Adam; the time of the pipeline's and the judge's forward pass
-is measured apart, the rest of a step is the backward pass through both.
+All continuous parameters of recipes/isp.yaml, one picture, Adam; the time of the pipeline's and the judge's forward
+pass is measured apart, the rest of a step is the backward pass through both.
 """
 
 from __future__ import annotations

@@ -57,6 +57,8 @@ class ISP(Pipeline):
         pixels = image.data
         for stage in self.stages:
             own = {key: values[f"{stage.name}_{key}"] for key in stage.parameters}
+            if stage.takes == stage.gives and _does_nothing(stage, own):
+                continue
             pixels = stage.apply(pixels, image.shot, **own)
         pixels = pixels.clamp(0.0, 1.0)
         if self.output_bits is None:
@@ -67,6 +69,13 @@ class ISP(Pipeline):
     def neutral(self) -> dict[str, Any]:
         """The parameters at which every stage does nothing beyond its plain conversion."""
         return {f"{stage.name}_{key}": value for stage in self.stages for key, value in stage.neutral.items()}
+
+
+def _does_nothing(stage: Stage, values: Mapping[str, Any]) -> bool:
+    """Whether the values are the neutral ones and no gradient is asked for. The file's white balance always counts."""
+    if not stage.neutral or stage.name == "white_balance":
+        return False
+    return all(not values[key].requires_grad and float(values[key]) == value for key, value in stage.neutral.items())
 
 
 def compose(names: Sequence[str]) -> tuple[Stage, ...]:

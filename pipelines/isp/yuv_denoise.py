@@ -44,5 +44,6 @@ class YuvDenoise(Stage):
         y, colors = to_ycc(image)
         count = image.shape[0]
         smooth = guided_blur(y, y, 5, luma_threshold.square().expand(count))
-        smooth_colors = guided_blur(y, colors, 9, chroma_threshold.square().expand(count))
+        # Chroma carries no fine detail of its own: its filter is fitted at half the resolution, four times faster.
+        smooth_colors = guided_blur(y, colors, 9, chroma_threshold.square().expand(count), subsample=2)
         return from_ycc(torch.lerp(y, smooth, luma), torch.lerp(colors, smooth_colors, chroma))
