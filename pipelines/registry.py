@@ -19,6 +19,7 @@ from pixelperfect_models.errors import UserError, suggest
 ENTRY_POINT_GROUP = "pixelperfect.pipelines"
 
 BUILT_INS: dict[str, str] = {
+    "command": "pipelines.external:Command",
     "denoise.bayes_shrink": "pipelines.denoise.bayes_shrink:BayesShrink",
     "denoise.bilateral": "pipelines.denoise.bilateral:Bilateral",
     "denoise.bilateral_opencv": "pipelines.denoise.bilateral_opencv:BilateralOpenCV",
