@@ -224,9 +224,11 @@ def _filled(argument: str, files: Mapping[str, Path], values: Mapping[str, Any])
     written: list[str] = []
     for text, field, spec, _ in string.Formatter().parse(argument):
         written.append(text)
+        if field is None:
+            continue
         if field in files:
             written.append(str(files[field]))
-        elif field is not None:
+        else:
             value = values[field]
             written.append(format(value, spec) if spec else f"{value:.6g}" if isinstance(value, float) else str(value))
     return "".join(written)

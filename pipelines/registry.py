@@ -20,6 +20,13 @@ ENTRY_POINT_GROUP = "pixelperfect.pipelines"
 
 BUILT_INS: dict[str, str] = {
     "command": "pipelines.external:Command",
+    "compression.avif": "pipelines.compression.avif:Avif",
+    "compression.codec": "pipelines.compression.codec:AnyCodec",
+    "compression.jpeg": "pipelines.compression.jpeg:Jpeg",
+    "compression.jpeg2000": "pipelines.compression.jpeg2000:Jpeg2000",
+    "compression.jpeg_tables": "pipelines.compression.jpeg_tables:JpegTables",
+    "compression.jpegxl": "pipelines.compression.jpegxl:JpegXL",
+    "compression.webp": "pipelines.compression.webp:WebP",
     "denoise.bayes_shrink": "pipelines.denoise.bayes_shrink:BayesShrink",
     "denoise.bilateral": "pipelines.denoise.bilateral:Bilateral",
     "denoise.bilateral_opencv": "pipelines.denoise.bilateral_opencv:BilateralOpenCV",

@@ -1,0 +1,142 @@
+"""Codecs: true bytes, options that do what they say, learned tables in real files, gradients."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from kornia.enhance import jpeg_codec_differentiable
+from PIL import Image
+from scipy.fft import dctn
+from scipy.stats import spearmanr
+
+from pipelines import load
+from pipelines.compression.base import coded
+from pipelines.compression.jpeg_rate import _dct, estimated_bits
+from pipelines.compression.jpeg_tables import JpegTables, save_options
+from pipelines.compression.tables import standard_tables
+from pixelperfect_models.images import read_image
+
+CLEAN = Path(__file__).parents[2] / "recipes/photos/clean"
+CODECS = ("jpeg", "webp", "avif", "jpegxl", "jpeg2000")
+
+
+@pytest.fixture(scope="module")
+def photo() -> torch.Tensor:
+    return read_image(CLEAN / "dog.png")[..., :192, :224]
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_better_quality_costs_bytes_and_looks_closer(name: str, photo: torch.Tensor) -> None:
+    pipeline = load("compression.codec")
+    found = [pipeline.run(photo, {"codec": name, "quality": quality}) for quality in (15, 45, 85)]
+    sizes = [output.measures["bytes"] for output in found]
+    errors = [float((output.image - photo).square().mean()) for output in found]
+    assert sizes == sorted(sizes) and sizes[0] < 0.7 * sizes[2]
+    assert errors == sorted(errors, reverse=True)
+    assert found[0].measures["bits_per_pixel"] == pytest.approx(sizes[0] * 8 / (192 * 224))
+    assert found[0].measures["encode_seconds"] > 0 and found[0].measures["decode_seconds"] > 0
+
+
+@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("size", [(16, 16), (17, 31)])
+def test_any_size_and_batches(name: str, size: tuple[int, int]) -> None:
+    image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)) * 0.1 + 0.4
+    output = load(f"compression.{name}").run(image)
+    assert output.image.shape == image.shape
+    assert float((output.image - image).abs().mean()) < 0.05
+
+
+def test_jpeg_is_pillows_own_at_the_same_quality(photo: torch.Tensor) -> None:
+    stream = io.BytesIO()
+    Image.open(CLEAN / "dog.png").crop((0, 0, 224, 192)).save(stream, "JPEG", quality=70, optimize=True)
+    output = load("compression.jpeg").run(photo, {"quality": 70})
+    assert output.measures["bytes"] == len(stream.getvalue())
+    decoded = np.asarray(Image.open(stream), dtype=np.float32) / 255
+    assert np.allclose(output.image[0].permute(1, 2, 0).numpy(), decoded, atol=1e-6)
+    for quality in (1, 10, 49, 50, 51, 75, 99):
+        stream = io.BytesIO()
+        Image.new("RGB", (16, 16)).save(stream, "JPEG", quality=quality)
+        tables = Image.open(stream).quantization
+        assert [list(tables[0]), list(tables[1])] == [*standard_tables(quality)]
+
+
+def test_options_reach_the_encoder(photo: torch.Tensor) -> None:
+    jpeg = load("compression.jpeg")
+    full = jpeg.run(photo, {"subsampling": "4:4:4"}).measures["bytes"]
+    assert jpeg.run(photo, {"subsampling": "4:2:0"}).measures["bytes"] < full
+    assert jpeg.run(photo, {"chroma_quality": -30}).measures["bytes"] < jpeg.run(photo).measures["bytes"]
+    ratio = load("compression.jpeg2000").run(photo, {"ratio": 30.0}).measures["bytes"]
+    assert ratio == pytest.approx(192 * 224 * 3 / 30, rel=0.1)
+
+
+def test_a_written_file_holds_the_learned_tables(tmp_path: Path, photo: torch.Tensor) -> None:
+    pipeline = JpegTables()
+    parameters = {"quality": 60, "luma_high": 2.0, "chroma_low": 0.5, "luma_tilt": 1.3}
+    pipeline.write(tmp_path / "a.jpg", photo, parameters)
+    values = {key: torch.tensor(float(value)) for key, value in pipeline.resolve(parameters).items()}
+    luma, chroma = pipeline.tables(values.pop("quality"), values.pop("luma_tilt"), values)
+    with Image.open(tmp_path / "a.jpg") as written:
+        for index, table in enumerate((luma, chroma)):
+            assert list(written.quantization[index]) == torch.floor(table + 0.5).int().reshape(-1).tolist()
+    with torch.no_grad():
+        output = pipeline.run(photo, parameters)
+    assert output.measures["bytes"] == (tmp_path / "a.jpg").stat().st_size
+    assert torch.allclose(output.image, read_image(tmp_path / "a.jpg"), atol=1e-6)
+
+
+def test_neutral_factors_are_the_standards_tables(photo: torch.Tensor) -> None:
+    with torch.no_grad():
+        ours = JpegTables().run(photo, {"quality": 70})
+    assert ours.measures["bytes"] == load("compression.jpeg").run(photo, {"quality": 70}).measures["bytes"]
+
+
+def test_the_differentiable_jpeg_is_near_libjpegs(photo: torch.Tensor) -> None:
+    soft = JpegTables().run(photo, {"quality": torch.tensor(70.0, requires_grad=True)})
+    with torch.no_grad():
+        real = JpegTables().run(photo, {"quality": 70.0})
+    assert -10 * torch.log10((soft.image - real.image).square().mean()) > 38
+    assert callable(jpeg_codec_differentiable)
+
+
+def test_gradients_of_rate_and_picture_agree_with_finite_differences(photo: torch.Tensor) -> None:
+    pipeline, image = JpegTables(), photo[..., :64, :64].double()
+    for name in ("luma_mid", "chroma_lowest", "luma_tilt", "quality"):
+        start = 60.3 if name == "quality" else 1.1
+
+        def value(at: float, name: str = name) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            leaf = torch.tensor(at, dtype=torch.float64, requires_grad=True)
+            output = pipeline.run(image, {"quality": 60.0, name: leaf})
+            return leaf, output.graph["bits_per_pixel_estimate"], output.image.square().sum()
+
+        step = 1e-5
+        for index in (1, 2):
+            leaf, *terms = value(start)
+            (gradient,) = torch.autograd.grad(terms[index - 1], leaf)
+            difference = float(value(start + step)[index].detach() - value(start - step)[index].detach()) / (2 * step)
+            assert float(gradient) == pytest.approx(difference, rel=0.02, abs=1e-3), (name, index)
+
+
+def test_the_rate_estimate_follows_the_real_files() -> None:
+    rng, pipeline, estimates, truths = np.random.default_rng(1), JpegTables(), [], []
+    for path in sorted(CLEAN.glob("*.png")):
+        photo = read_image(path)
+        for _ in range(8):
+            values = {
+                k: torch.tensor(float(np.exp(rng.uniform(-0.7, 0.7)))) for k in pipeline.parameters if k != "quality"
+            }
+            luma, chroma = pipeline.tables(torch.tensor(float(rng.uniform(35, 90))), values.pop("luma_tilt"), values)
+            estimates.append(float(estimated_bits(photo, luma, chroma)))
+            truths.append(float(coded(photo, "JPEG", save_options(luma, chroma)).measures["bits_per_pixel"]))
+    assert spearmanr(estimates, truths).statistic > 0.95
+    assert np.mean(np.abs(np.array(estimates) / np.array(truths) - 1)) < 0.15
+
+
+def test_the_dct_is_scipys() -> None:
+    plane = torch.rand(1, 1, 16, 24, dtype=torch.float64)
+    blocks = _dct(plane).view(2, 3, 8, 8)
+    expected = dctn(plane[0, 0, 8:, 16:].numpy(), norm="ortho")
+    assert np.allclose(blocks[1, 2].numpy(), expected)
