@@ -5,8 +5,8 @@
     PIXELPERFECT_DATA=... python benchmarks/jpeg_tables.py --calibrate
 
 Both are scaled to many rates (libjpeg's quality), coded by libjpeg with 4:2:0 and optimised Huffman codes. For every
-photo and metric: the bytes that each needs for the same value, interpolated in log(bytes) over the range both reach, and
-the mean difference (Bjontegaard's). ``--calibrate`` fits the rate estimate's coefficients on training photos.
+photo and metric: the bytes that each needs for the same value, interpolated in log(bytes) over the range both reach,
+and the mean difference (Bjontegaard's). ``--calibrate`` fits the rate estimate's coefficients on training photos.
 """
 
 from __future__ import annotations
@@ -52,9 +52,8 @@ def curve(
         output = coded(photo, "JPEG", save_options(*tables_of(pipeline, {**parameters, "quality": quality})))
         found = classical_metrics(output.image, photo, NAMES)
         point = {name: METRICS[name][1] * float(found[name][0]) for name in NAMES}
-        points.append(
-            {**point, "judge": -float(judge.difference(output.image, state)[0]), "bytes": output.measures["bytes"]}
-        )
+        apart = float(judge.difference(output.image, state)[0])
+        points.append({**point, "judge": -apart, "bytes": float(output.measures["bytes"])})
     return points
 
 
@@ -106,8 +105,8 @@ def document(result: dict[str, Any]) -> str:
         "    tuner run recipes/jpeg_tables.yaml --out runs/jpeg_tables",
         "    python benchmarks/jpeg_tables.py --run runs/jpeg_tables",
         "",
-        f"Bytes saved against the standard's tables at equal values of each metric, on {result['photos']} photos that the",
-        "search did not see (Kodak, CID22), both scaled over libjpeg's qualities "
+        f"Bytes saved against the standard's tables at equal values of each metric, on {result['photos']} photos that",
+        "the search did not see (Kodak, CID22), both scaled over libjpeg's qualities "
         f"{QUALITIES[0]} to {QUALITIES[-1]}, 4:2:0, optimised Huffman codes.",
         "",
         "| at equal | bytes saved | photos with a saving |",

@@ -19,6 +19,7 @@ from pixelperfect_models.errors import UserError, suggest
 ENTRY_POINT_GROUP = "pixelperfect.pipelines"
 
 BUILT_INS: dict[str, str] = {
+    "burst": "pipelines.burst:BurstMerge",
     "command": "pipelines.external:Command",
     "compression.avif": "pipelines.compression.avif:Avif",
     "compression.codec": "pipelines.compression.codec:AnyCodec",

@@ -28,7 +28,7 @@ class Codec(Pipeline):
     format: ClassVar[str]
 
     @abstractmethod
-    def save_options(self, **values: Any) -> dict[str, Any]:
+    def save_options(self, *args: Any, **values: Any) -> dict[str, Any]:
         """The parameters as keyword arguments of ``PIL.Image.Image.save``."""
 
     def process(self, image: Tensor, **values: Any) -> Output:

@@ -49,9 +49,8 @@ def running(mark: str) -> list[str]:
 
 
 def test_a_program_gets_its_files_and_parameters(tmp_path: Path, picture: torch.Tensor) -> None:
-    pipeline = program(
-        tmp_path, f"open({str(tmp_path / 'seen')!r}, 'a').write(value + ' '); shutil.copy(source, target)"
-    )
+    seen = tmp_path / "seen"
+    pipeline = program(tmp_path, f"open({str(seen)!r}, 'a').write(value + ' '); shutil.copy(source, target)")
     output = pipeline.run(torch.cat([picture, 1 - picture]), {"amount": 1 / 3})
     assert torch.allclose(output.image, torch.cat([picture, 1 - picture]), atol=1e-6)
     assert seen.read_text() == "0.333333 0.333333 "
