@@ -279,7 +279,24 @@ class OptunaSearch(RecipeModel):
         return self
 
 
-SearchSpec = Annotated[AutoSearch | GradientSearch | OptunaSearch, Field(discriminator="strategy")]
+class SweepSearch(RecipeModel):
+    """Each searched parameter alone over its range, and pairs of them over grids; all else at the defaults."""
+
+    # In a file the key is needed: without it the strategy is auto.
+    model_config = ConfigDict(json_schema_extra={"required": ["strategy"]})
+
+    strategy: Literal["sweep"] = Field(default="sweep", description="Works with every pipeline.")
+    points: int = Field(default=9, ge=2, description="Values for each parameter; all choices of one with choices.")
+    pairs: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(
+        default_factory=list, description="Pairs of searched parameters that are swept together."
+    )
+    pair_points: int = Field(default=5, ge=2, description="Values for each parameter of a pair.")
+    seed: int = Field(default=0, ge=0, description="Seed of pipelines that draw random numbers.")
+    timeout: float | None = Field(default=None, gt=0, description=_TIMEOUT)
+
+
+Search = AutoSearch | GradientSearch | OptunaSearch | SweepSearch
+SearchSpec = Annotated[Search, Field(discriminator="strategy")]
 
 
 class JudgeSpec(RecipeModel):
@@ -342,6 +359,12 @@ class Recipe(RecipeModel):
         if reference == "input" or reference == "incumbent":
             return reference  # type: ignore[return-value]  # mypy does not narrow str to a literal
         return "files"
+
+    def copy_with(self, **sections: Any) -> Recipe:
+        """The same resolved recipe with other sections, such as ``search``."""
+        recipe = self.model_copy(update=sections)
+        recipe._path, recipe._pairs = self._path, self._pairs
+        return recipe
 
     def resolved(self) -> dict[str, Any]:
         """Plain YAML-able data that loads to this same recipe from any folder (what a run folder keeps)."""

@@ -14,15 +14,13 @@ from pixelperfect_models.errors import UserError, suggest
 from pixelperfect_models.images import read_array
 from tuner.recipe import (
     REGIONS,
-    AutoSearch,
-    GradientSearch,
     ImagePair,
     ImagesSpec,
     JudgeSpec,
     Objective,
-    OptunaSearch,
     PipelineSpec,
     Recipe,
+    Search,
     SearchSpec,
 )
 from tuner.recipe_images import ImagesError, absolute, check_pictures, find_pairs
@@ -123,7 +121,7 @@ def _section(data: dict[str, Any], key: str, model: type[_Model]) -> _Model | No
         return None  # reported already
 
 
-def _search(data: dict[str, Any]) -> AutoSearch | GradientSearch | OptunaSearch | None:
+def _search(data: dict[str, Any]) -> Search | None:
     search = data.get("search", {})
     if isinstance(search, dict):
         search = {"strategy": "auto", **search}

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import pipelines
 from pipelines import Choice, Parameter
 from pixelperfect_models.errors import UserError, suggest
-from tuner.recipe import AutoSearch, GradientSearch, OptunaSearch, PipelineSpec, Scalar, SearchSpace
+from tuner.recipe import (
+    GradientSearch,
+    OptunaSearch,
+    PipelineSpec,
+    Scalar,
+    Search,
+    SearchSpace,
+    SweepSearch,
+)
 from tuner.recipe_yaml import Source, found
 
 if TYPE_CHECKING:
@@ -58,12 +66,12 @@ def resolve_parameters(spec: PipelineSpec, pipeline: Pipeline, source: Source) -
 
 
 def resolve_search(
-    search: AutoSearch | GradientSearch | OptunaSearch,
+    search: Search,
     spec: PipelineSpec,
     pipeline: Pipeline,
     source: Source,
     incumbent: bool = False,
-) -> GradientSearch | OptunaSearch:
+) -> GradientSearch | OptunaSearch | SweepSearch:
     """What ``auto`` stands for here; a gradient search that this pipeline cannot have is recorded as a problem.
 
     ``incumbent``: candidates are compared with the best so far, a reference that changes under a descent.
@@ -81,7 +89,7 @@ def resolve_search(
                 f"found gradient, but {', '.join(steps)} is not continuous, expected optuna or auto",
             )
         return search
-    if isinstance(search, OptunaSearch):
+    if isinstance(search, OptunaSearch | SweepSearch):
         return search
     if steps or incumbent or not pipeline.differentiable:
         trials = search.trials if search.trials is not None else OptunaSearch().trials

@@ -17,7 +17,8 @@ from tuner.live import Progress
 from tuner.objective import Judge, Objective
 from tuner.parameter_space import ParameterSpace
 from tuner.pictures import read_penalties, read_pictures
-from tuner.recipe import Recipe
+from tuner.recipe import Recipe, SweepSearch
+from tuner.report.sweep_page import write_sweep_page
 from tuner.search.base import Task
 from tuner.search.table import strategy
 from tuner.study import RunStudy, trial_record
@@ -135,6 +136,8 @@ def run(
             raise RunFailed(f"{folder}: all {failed} trials failed; the first: {reason}")
         keeper.write(interrupted=False)
         result = keeper.result()
+        if isinstance(recipe.search, SweepSearch):
+            write_sweep_page(folder, recipe, space, study.counted)
         run_folder.write_pictures(folder, objective, result.best_parameters, result.start["parameters"])
         return result
     finally:

@@ -31,8 +31,8 @@ class JpegTables(Pipeline):
     """JPEG 4:2:0 with the standard's tables times factors over frequency, for luma and chroma.
 
     With gradients enabled the picture is Kornia's differentiable JPEG (Reich et al. 2024) with unrounded tables;
-    without, it is what libjpeg makes of whole-numbered ones. Measures: those of the codecs, of the real file either way,
-    and ``bits_per_pixel_estimate``, which carries a gradient (:func:`pipelines.compression.jpeg_rate.estimated_bits`).
+    without, it is what libjpeg makes of whole-numbered ones. Measures: those of the codecs, of the real file either
+    way, and ``bits_per_pixel_estimate``, which carries a gradient (:func:`pipelines.compression.jpeg_rate.estimated_bits`).
     """
 
     name = "compression.jpeg_tables"

@@ -16,7 +16,7 @@ import typer
 
 from pixelperfect_models.allocator import tune_allocator
 from pixelperfect_models.errors import PixelPerfectError, UserError
-from tuner.cli import apply, compare, distort, evaluate, listing, run, runs, schema, train
+from tuner.cli import apply, compare, distort, evaluate, listing, run, runs, schema, sweep, train
 
 DONE, FAILED, WRONG_INPUT, STOPPED = 0, 1, 2, 130
 
@@ -44,6 +44,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., Any]] = {
     "run": run.run,
     "check": run.check,
+    "sweep": sweep.sweep,
     "apply": apply.apply,
     "compare": compare.compare,
     "score": compare.score,

@@ -105,12 +105,13 @@ def _types() -> list[dict[str, Any]]:
 
 
 def _searches() -> list[dict[str, Any]]:
-    from tuner.recipe import AutoSearch, GradientSearch, OptunaSearch
+    from tuner.recipe import AutoSearch, GradientSearch, OptunaSearch, SweepSearch
 
     rows = [
         {"strategy": "auto", "sampler": None, "doc": _first_line(AutoSearch)},
         {"strategy": "gradient", "sampler": None, "doc": _first_line(GradientSearch)},
     ]
+    rows.append({"strategy": "sweep", "sampler": None, "doc": _first_line(SweepSearch)})
     rows += [{"strategy": "optuna", "sampler": name, "doc": doc} for name, doc in OptunaSearch.SAMPLERS.items()]
     return rows
 

@@ -6,8 +6,9 @@ from pixelperfect_models.errors import UserError, suggest
 from tuner.search.base import Search
 from tuner.search.gradient import GradientAscent
 from tuner.search.optuna_search import OptunaStrategy
+from tuner.search.sweep import Sweep
 
-STRATEGIES: dict[str, Search] = {"gradient": GradientAscent(), "optuna": OptunaStrategy()}
+STRATEGIES: dict[str, Search] = {"gradient": GradientAscent(), "optuna": OptunaStrategy(), "sweep": Sweep()}
 """Strategy name to strategy. ``auto`` is one of these once the recipe is loaded (:func:`tuner.load_recipe`)."""
 
 
