@@ -50,7 +50,7 @@ class BurstMerge(Pipeline):
         "noise": Parameter(
             0.0, 0.2, 0.03, unit="intensity", doc="Deviation of the noise that the spatial filter removes; 0 is off."
         ),
-        "chroma": Parameter(1.0, 6.0, 2.0, log=True, doc="How much more chroma is smoothed than luma."),
+        "chroma": Parameter(1.0, 6.0, 2.0, unit="factor", log=True, doc="How much more chroma is smoothed than luma."),
         **SHARPEN,
     }
 

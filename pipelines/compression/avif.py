@@ -15,7 +15,7 @@ class Avif(Codec):
     format = "AVIF"
     parameters: ClassVar[Parameters] = {
         "quality": Parameter(1, 98, 60, unit="libavif's scale", doc="Larger is finer and larger.", integer=True),
-        "speed": Parameter(4, 10, 8, doc="Larger is faster and larger.", integer=True),
+        "speed": Parameter(4, 10, 8, unit="level", doc="Larger is faster and larger.", integer=True),
         "subsampling": Choice(("4:4:4", "4:2:2", "4:2:0"), "4:2:0", doc="Resolution of chroma."),
     }
 

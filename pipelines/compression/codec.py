@@ -34,7 +34,7 @@ class AnyCodec(Pipeline):
     name = "compression.codec"
     parameters: ClassVar[Parameters] = {
         "codec": Choice(tuple(_CODECS), "jpeg", doc="Which encoder."),
-        "quality": Parameter(0.0, 100.0, 60.0, doc="Larger is finer and larger."),
+        "quality": Parameter(0.0, 100.0, 60.0, unit="%", doc="Larger is finer and larger."),
     }
 
     def process(self, image: Tensor, codec: str, quality: float) -> Output:

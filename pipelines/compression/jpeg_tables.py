@@ -32,7 +32,7 @@ class JpegTables(Pipeline):
 
     With gradients enabled the picture is Kornia's differentiable JPEG (Reich et al. 2024) with unrounded tables;
     without, it is what libjpeg makes of whole-numbered ones. Measures: those of the codecs, of the real file either
-    way, and ``bits_per_pixel_estimate``, which carries a gradient (:func:`pipelines.compression.jpeg_rate.estimated_bits`).
+    way, and ``bits_per_pixel_estimate``, with a gradient (:func:`pipelines.compression.jpeg_rate.estimated_bits`).
     """
 
     name = "compression.jpeg_tables"
@@ -45,7 +45,12 @@ class JpegTables(Pipeline):
             for band, knot in zip(_BANDS, _KNOTS, strict=True)
         },
         "luma_tilt": Parameter(
-            0.5, 2.0, 1.0, log=True, doc="Steps of vertical against horizontal detail, at the highest frequency."
+            0.5,
+            2.0,
+            1.0,
+            unit="factor",
+            log=True,
+            doc="Vertical against horizontal steps at the highest frequency.",
         ),
     }
 

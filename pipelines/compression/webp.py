@@ -15,7 +15,7 @@ class WebP(Codec):
     format = "WEBP"
     parameters: ClassVar[Parameters] = {
         "quality": Parameter(1, 98, 75, unit="libwebp's scale", doc="Larger is finer and larger.", integer=True),
-        "method": Parameter(0, 6, 4, doc="Effort; more is slower and smaller.", integer=True),
+        "method": Parameter(0, 6, 4, unit="level", doc="Effort; more is slower and smaller.", integer=True),
     }
 
     def save_options(self, quality: int, method: int) -> dict[str, Any]:

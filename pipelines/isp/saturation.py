@@ -17,8 +17,8 @@ class Saturation(Stage):
 
     name = "saturation"
     parameters: ClassVar[Parameters] = {
-        "amount": Parameter(0.0, 2.0, 1.0, doc="Factor on chroma. 1 neutral."),
-        "vibrance": Parameter(-1.0, 1.0, 0.0, doc="More chroma where there is little. 0 neutral."),
+        "amount": Parameter(0.0, 2.0, 1.0, unit="factor", doc="Factor on chroma. 1 neutral."),
+        "vibrance": Parameter(-1.0, 1.0, 0.0, unit="relative", doc="More chroma where there is little. 0 neutral."),
         "hue": Parameter(-30.0, 30.0, 0.0, unit="degrees", doc="Turns all colours. 0 neutral."),
     }
     neutral: ClassVar[dict[str, float]] = {"amount": 1.0, "vibrance": 0.0, "hue": 0.0}

@@ -20,7 +20,7 @@ class Sharpen(Stage):
 
     name = "sharpen"
     parameters: ClassVar[Parameters] = {
-        "amount": Parameter(0.0, 3.0, 0.5, doc="Strength; 1 doubles the fine detail. 0 neutral."),
+        "amount": Parameter(0.0, 3.0, 0.5, unit="factor", doc="Strength; 1 doubles the fine detail. 0 neutral."),
         "sigma": Parameter(0.5, SIGMA_HIGH, 1.0, unit="px", doc="Scale of the detail that is amplified."),
         "threshold": Parameter(
             1e-3, 0.1, 0.005, unit="intensity", log=True, doc="Detail fainter than this is left alone: less noise."

@@ -14,7 +14,9 @@ from torch import Tensor
 from pipelines import Choice, Parameter, Pipeline, load
 from pipelines.registry import BUILT_INS
 
-DIFFERENTIABLE = [name for name in sorted(BUILT_INS) if load(name).differentiable]
+# These take something else than pictures, are made from options, or have another output without gradients.
+TESTED_ELSEWHERE = ("burst", "command", "compression.jpeg_tables", "isp")
+DIFFERENTIABLE = [name for name in sorted(BUILT_INS) if name not in TESTED_ELSEWHERE and load(name).differentiable]
 
 
 def continuous(pipeline: Pipeline) -> dict[str, Parameter]:
