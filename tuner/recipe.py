@@ -237,6 +237,13 @@ class GradientSearch(RecipeModel):
     steps: int = Field(default=40, ge=1, description="Steps from each starting point; one step is one trial.")
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="Step size, as a share of the searched range.")
     optimizer: Literal["adam"] = Field(default="adam", description="The optimiser.")
+    back_off: bool = Field(
+        default=True,
+        description=(
+            "Go back where the objective falls, and take shorter steps from there. `false`, for objectives that are "
+            "rough at small scale (rounding in a codec): take every step, a tenth as long in the end."
+        ),
+    )
     seed: int = Field(default=0, ge=0, description="Seed of the random starting points.")
     timeout: float | None = Field(default=None, gt=0, description=_TIMEOUT)
 

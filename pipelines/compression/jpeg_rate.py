@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from kornia.color import rgb_to_ycbcr
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, pad
+from torch.nn.functional import avg_pool2d
+
+from pipelines.compression.dct import block_dct
 
 COEFFICIENTS = (1.5259, 2.4355, -4.3056)
 """Bits for each unit of: sum of log2(1 + |level|), softly counted levels that are not 0, blocks. Least squares on
@@ -35,21 +35,9 @@ def rate_features(image: Tensor, luma: Tensor, chroma: Tensor) -> tuple[Tensor, 
     planes = ((colors[:, :1], luma), (avg_pool2d(colors[:, 1:], 2, ceil_mode=True), chroma))
     magnitude, present, blocks = image.new_zeros(()), image.new_zeros(()), image.new_zeros(())
     for plane, table in planes:
-        levels = _dct(plane) / table.reshape(64)
+        levels = block_dct(plane) / table.reshape(64)
         magnitude = magnitude + torch.log2(1.0 + levels.abs()).sum() / pixels
         squared = levels.square() ** 2
         present = present + (squared / (squared + 0.5**4)).sum() / pixels  # a level is coded from half a step on
         blocks = blocks + levels.shape[0] / pixels
     return magnitude, present, blocks
-
-
-def _dct(planes: Tensor) -> Tensor:
-    """(N, C, H, W) to (blocks, 64): the type-II DCT of every 8 x 8 block as in ITU-T T.81, A.3.3."""
-    height, width = planes.shape[-2:]
-    padded = pad(planes, (0, -width % 8, 0, -height % 8), mode="replicate")
-    rows, columns = padded.shape[-2] // 8, padded.shape[-1] // 8
-    blocks = padded.reshape(-1, rows, 8, columns, 8).transpose(2, 3).reshape(-1, 8, 8)
-    place = torch.arange(8).to(planes)
-    basis = 0.5 * torch.cos((2.0 * place[None, :] + 1.0) * place[:, None] * math.pi / 16.0)
-    basis = basis * torch.where(place[:, None] == 0, math.sqrt(0.5), 1.0)
-    return (basis @ blocks @ basis.T).reshape(-1, 64)

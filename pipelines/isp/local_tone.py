@@ -24,12 +24,8 @@ class LocalTone(Stage):
     name = "local_tone"
     parameters: ClassVar[Parameters] = {
         "shadows": Parameter(-1.0, 1.0, 0.0, unit="relative", doc="Lifts dark regions. 0 neutral."),
-        "highlights": Parameter(
-            -1.0, 1.0, 0.0, unit="relative", doc="Lifts bright regions. 0 neutral."
-        ),
-        "detail": Parameter(
-            0.5, 2.0, 1.0, unit="factor", log=True, doc="On the detail: local contrast. 1 neutral."
-        ),
+        "highlights": Parameter(-1.0, 1.0, 0.0, unit="relative", doc="Lifts bright regions. 0 neutral."),
+        "detail": Parameter(0.5, 2.0, 1.0, unit="factor", log=True, doc="On the detail: local contrast. 1 neutral."),
     }
     neutral: ClassVar[dict[str, float]] = {"shadows": 0.0, "highlights": 0.0, "detail": 1.0}
     takes = "display"

@@ -29,9 +29,7 @@ class ToneCurve(Stage):
         "gamma": Parameter(
             0.5, 2.0, 1.0, unit="exponent", log=True, doc="On encoded values; above 1 is darker. 1 neutral."
         ),
-        "contrast": Parameter(
-            -1.0, 1.0, 0.0, unit="relative", doc="Steeper about the pivot. 0 neutral."
-        ),
+        "contrast": Parameter(-1.0, 1.0, 0.0, unit="relative", doc="Steeper about the pivot. 0 neutral."),
         "pivot": Parameter(0.2, 0.8, 0.5, unit="intensity", doc="Encoded value that the contrast leaves as it is."),
     }
     neutral: ClassVar[dict[str, float]] = {"gamma": 1.0, "contrast": 0.0}

@@ -14,7 +14,8 @@ from scipy.stats import spearmanr
 
 from pipelines import load
 from pipelines.compression.base import coded
-from pipelines.compression.jpeg_rate import _dct, estimated_bits
+from pipelines.compression.dct import block_dct, inverse_block_dct
+from pipelines.compression.jpeg_rate import estimated_bits
 from pipelines.compression.jpeg_tables import JpegTables, save_options
 from pipelines.compression.tables import standard_tables
 from pixelperfect_models.images import read_image
@@ -135,6 +136,7 @@ def test_the_rate_estimate_follows_the_real_files() -> None:
 
 def test_the_dct_is_scipys() -> None:
     plane = torch.rand(1, 1, 16, 24, dtype=torch.float64)
-    blocks = _dct(plane).view(2, 3, 8, 8)
+    blocks = block_dct(plane).view(2, 3, 8, 8)
     expected = dctn(plane[0, 0, 8:, 16:].numpy(), norm="ortho")
     assert np.allclose(blocks[1, 2].numpy(), expected)
+    assert torch.allclose(inverse_block_dct(block_dct(plane), plane), plane)

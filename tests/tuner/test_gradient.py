@@ -88,6 +88,14 @@ def test_rising_steps_are_taken_back() -> None:
     assert state.step_size == pytest.approx(0.05 * 1.25)
 
 
+def test_without_backing_off_every_step_is_taken_and_steps_shrink(tmp_path: Path) -> None:
+    result = search(tmp_path, back_off=False, steps=40, learning_rate=0.1)
+    logs = [math.log(trial.params["gamma"]) / GAMMA_RANGE for trial in result.trials]
+    assert len(logs) == 40
+    assert np.abs(np.diff(logs[-8:])).max() < 0.02
+    assert error_of(result) < 0.03
+
+
 def test_a_start_ends_when_it_has_converged(tmp_path: Path) -> None:
     result = search(tmp_path, {"name": "test.power", "search": {"lift": {}}, "fixed": {"gamma": 1.6}}, steps=200)
     assert len(result.trials) < 100

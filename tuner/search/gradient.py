@@ -162,9 +162,13 @@ def _step(task: Task, state: AdamState) -> None:
     bad = isinstance(outcome, str) or not np.isfinite(gradient).all()
     if not isinstance(outcome, str) and not bad:
         loss = -outcome.value
-        bad = loss > state.good_loss + _RISE * max(1.0, abs(state.good_loss))
+        longest = task.spec.learning_rate
+        if task.spec.back_off:
+            bad = loss > state.good_loss + _RISE * max(1.0, abs(state.good_loss))
+        else:
+            longest *= 0.1 ** (state.step / task.spec.steps)
         if not bad:
-            state.accept(loss, gradient, task.spec.learning_rate)
+            state.accept(loss, gradient, longest)
     if bad and state.good is not None:
         state.back_off()
     elif bad:  # nothing to return to: begin somewhere else
