@@ -174,7 +174,9 @@ class ParameterSpace:
         """Plain numbers for float32 tensors: the shortest decimals that are the same in float32, within the bounds."""
         numbers = {}
         for dimension in self.dimensions:
-            short = float(str(np.float32(values[dimension.name].detach().item())))
+            # Not str(): that follows numpy's print options, which an import elsewhere may have changed.
+            single = np.float32(values[dimension.name].detach().item())
+            short = float(np.format_float_scientific(single, unique=True))
             numbers[dimension.name] = min(max(short, dimension.low), dimension.high)
         return numbers
 

@@ -49,6 +49,12 @@ def test_values_never_leave_the_bounds(dimension: Dimension, share: float) -> No
         assert np.float32(number) == pytest.approx(values["x"].item(), rel=2e-7)
 
 
+def test_numbers_do_not_follow_numpys_print_options() -> None:
+    space = ParameterSpace([Dimension("x", 0.0, 20.4375)])
+    with np.printoptions(precision=3, legacy="1.13"):
+        assert space.numbers({"x": torch.tensor(10.21875)}) == {"x": 10.21875}
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_gradient_is_the_slope_of_the_scale_on_the_bounds_too(share: float) -> None:
     space = ParameterSpace([Dimension("log", 0.1, 0.4, log=True), Dimension("linear", 0.1, 0.4)])
