@@ -64,7 +64,7 @@ class GatedBlock(nn.Module):
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column until both sides are a multiple of ``multiple``: (N, C, H, W) -> (N, C, H', W')."""
+    """(N, C, H, W) to (N, C, H', W'): last row and column repeated until both sides are multiples of ``multiple``."""
     height, width = image.shape[-2:]
     right, below = -width % multiple, -height % multiple
     return nnf.pad(image, (0, right, 0, below), mode="replicate") if right or below else image
