@@ -14,7 +14,7 @@ class SmallResidualDenoiser(nn.Module):
     comes out is added to the picture. The last layer starts at 0, so the untrained network returns its input. Its
     answer at a pixel depends on the pixels within :attr:`reach` alone: pictures of any size are answered as their parts
     would be. Source of the block: Chen et al. 2022, Simple Baselines for Image Restoration (NAFNet), without its
-    channel attention, which would look at the whole picture. 98 412 parameters with the defaults.
+    channel attention, which would look at the whole picture. 102 012 parameters with the defaults.
 
     Args:
         width: channels, at least 1.

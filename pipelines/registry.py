@@ -40,6 +40,7 @@ BUILT_INS: dict[str, str] = {
     "denoise.tv_chambolle": "pipelines.denoise.tv_chambolle:TVChambolle",
     "denoise.wavelet": "pipelines.denoise.wavelet:Wavelet",
     "isp": "pipelines.isp.pipeline:ISP",
+    "network": "pipelines.network:Network",
     "tone.gamma": "pipelines.tone.gamma:Gamma",
 }
 """Every built-in: name -> where its class is. To add one, write its file and add its line."""
@@ -77,7 +78,7 @@ def find(name: str) -> type[Pipeline]:
     if isinstance(found, EntryPoint):
         return _load_entry_point(found)
     if found is not None or ":" in name:
-        return _import_class(found or name)
+        return import_class(found or name)  # type: ignore[no-any-return]  # checked by _instance
     known = sorted([*BUILT_INS, *_installed()])
     raise UserError(
         f"no pipeline '{name}'{suggest(name, known)} (known: {', '.join(known)}; "
@@ -91,7 +92,7 @@ def available() -> dict[str, type[Pipeline]]:
     A plug-in that cannot be imported or breaks the contract is left out with a warning, so that one broken
     package does not hide the others; ``load`` of its name raises.
     """
-    classes = {name: _import_class(target) for name, target in BUILT_INS.items()}
+    classes = {name: import_class(target) for name, target in BUILT_INS.items()}
     for name, entry in _installed().items():
         try:
             cls = _load_entry_point(entry)
@@ -123,10 +124,14 @@ def _load_entry_point(entry: EntryPoint) -> type[Pipeline]:
         ) from error
 
 
-def _import_class(target: str) -> type[Pipeline]:
+def import_class(target: str, what: str = "pipeline") -> Any:
+    """What ``"package.module:Class"`` names, looked for in what is installed and in the current folder.
+
+    ``what`` is what an error message calls it. Raises UserError when it is not written so or cannot be imported.
+    """
     module_name, _, class_name = target.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
-        raise UserError(f"pipeline '{target}', expected 'package.module:Class'")
+        raise UserError(f"{what} '{target}', expected 'package.module:Class'")
     folder = str(Path.cwd())
     if folder not in sys.path and "" not in sys.path:
         sys.path.insert(0, folder)  # kept, as `python -m` does: the plug-in may import its neighbours later
@@ -135,14 +140,14 @@ def _import_class(target: str) -> type[Pipeline]:
         module = importlib.import_module(module_name)
     except Exception as error:  # whatever a plug-in's top level raises is the plug-in's author's to read
         raise UserError(
-            f"pipeline '{target}': cannot import {module_name} ({type(error).__name__}: {error}); "
+            f"{what} '{target}': cannot import {module_name} ({type(error).__name__}: {error}); "
             f"looked in the installed packages and in {folder}"
         ) from error
     try:
-        return getattr(module, class_name)  # type: ignore[no-any-return]  # checked by _instance
+        return getattr(module, class_name)
     except AttributeError:
         raise UserError(
-            f"pipeline '{target}': {module.__file__ or module_name} has no '{class_name}'"
+            f"{what} '{target}': {module.__file__ or module_name} has no '{class_name}'"
             f"{suggest(class_name, vars(module))}"
         ) from None
 

@@ -15,7 +15,7 @@ from pipelines import Choice, Parameter, Pipeline, load
 from pipelines.registry import BUILT_INS
 
 # These take something else than pictures, are made from options, or have another output without gradients.
-TESTED_ELSEWHERE = ("burst", "command", "compression.jpeg_tables", "isp")
+TESTED_ELSEWHERE = ("burst", "command", "compression.jpeg_tables", "isp", "network")
 DIFFERENTIABLE = [name for name in sorted(BUILT_INS) if name not in TESTED_ELSEWHERE and load(name).differentiable]
 
 
