@@ -14,6 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tuner.study import value_of
+
 PLAIN_EVERY = 5.0
 """Seconds between two lines where the output is no terminal."""
 
@@ -47,6 +49,7 @@ class Progress:
         self._start: FrozenTrial | None = None
         self._best: FrozenTrial | None = None
         self._reason = ""
+        self._front = 0
         self._began = self._printed = time.monotonic()
         self._live: Live | None = None
 
@@ -68,12 +71,13 @@ class Progress:
         elif not self._quiet:
             self._line(self._summary())
 
-    def update(self, trial: FrozenTrial, best: FrozenTrial | None, start: FrozenTrial | None) -> None:
-        """A trial was recorded; ``best`` and ``start`` are those of the run so far."""
+    def update(self, trial: FrozenTrial, best: FrozenTrial | None, start: FrozenTrial | None, front: int = 0) -> None:
+        """A trial was recorded; ``best``, ``start`` and ``front`` (trials on the Pareto front) are those so far."""
         self._done += 1
-        self._best, self._start = best, start
-        if best is not None and best.value is not None:
-            self._history.append(best.value)
+        self._best, self._start, self._front = best, start, front
+        value = None if best is None else value_of(best)
+        if value is not None:
+            self._history.append(value)
         if trial.state == TrialState.FAIL:
             self._failed += 1
             self._reason = str(trial.user_attrs.get("reason", ""))
@@ -91,12 +95,24 @@ class Progress:
         parts.append(done)
         if self._history:
             parts.append(Text(f"{sparkline(self._history, ascii_only)}  best value so far", style="cyan"))
+        made_of = self._made_of(ascii_only)
+        if made_of:
+            parts.append(Text(made_of, overflow="ellipsis", no_wrap=True))
         bars = self._type_bars(ascii_only)
         if bars is not None:
             parts.append(bars)
         if self._reason:
             parts.append(Text(f"last failure: {self._reason}", style="red", overflow="ellipsis", no_wrap=True))
         yield Group(*parts)
+
+    def _made_of(self, ascii_only: bool) -> str:
+        """What the value is made of, at the start and at the best: score, penalties, costs, those there are."""
+        if self._best is None or self._start is None:
+            return ""
+        before, after = value_parts(self._start), value_parts(self._best)
+        arrow = "->" if ascii_only else "\N{RIGHTWARDS ARROW}"
+        moved = [name for name in after if before.get(name, 0.0) or after[name]]
+        return ", ".join(f"{name} {before.get(name, 0.0):+.4f} {arrow} {after[name]:+.4f}" for name in moved)
 
     def _type_bars(self, ascii_only: bool) -> Table | None:
         if self._best is None or self._start is None:
@@ -121,11 +137,14 @@ class Progress:
         elapsed = max(time.monotonic() - self._began, 1e-9)
         made = self._done - self._before
         parts = [f"{self._done}/{self._total} trials"]
-        if self._best is not None and self._best.value is not None:
-            begun = self._start.value if self._start is not None else None
-            parts.append(f"best {self._best.value:+.4f}" + ("" if begun is None else f" (start {begun:+.4f})"))
+        value = None if self._best is None else value_of(self._best)
+        if self._best is not None and value is not None:
+            begun = value_of(self._start) if self._start is not None else None
+            parts.append(f"best {value:+.4f}" + ("" if begun is None else f" (start {begun:+.4f})"))
             if not self._best.user_attrs.get("feasible", True):
                 parts.append("no trial meets the constraints yet")
+        if self._front:
+            parts.append(f"{self._front} on the Pareto front")
         if self._failed:
             parts.append(f"{self._failed} failed")
         if made:
@@ -138,6 +157,19 @@ class Progress:
     def _line(self, text: str) -> None:
         self._printed = time.monotonic()
         self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def value_parts(trial: FrozenTrial) -> dict[str, float]:
+    """The parts that add up to a completed trial's value (less the incumbent's): score, penalties and costs.
+
+    The score's part includes its weight; penalties and costs count against the value and are negative.
+    """
+    attributes = trial.user_attrs
+    value = value_of(trial)
+    if value is None:
+        return {}
+    against = {key: -sum(attributes.get(key, {}).values()) for key in ("penalties", "costs")}
+    return {"score": value - attributes.get("offset", 0.0) - sum(against.values()), **against}
 
 
 def worst_types(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
@@ -18,8 +18,9 @@ import torch
 from pipelines.contract import Output, Pipeline
 from pixelperfect_models.errors import PixelPerfectError, UserError, suggest
 from pixelperfect_models.map_statistics import Penalty, excess, map_table, statistic
+from tuner.evaluation import Evaluation, EvaluationError, PictureValue, mean_of
 from tuner.pictures import Picture, Regions
-from tuner.recipe import Constraint, CostTerm
+from tuner.recipe_objective import Constraint, CostTerm, ParetoTerm
 
 
 class Judge(Protocol):
@@ -39,65 +40,6 @@ class Judge(Protocol):
         """How far apart the two look, (N,) >= 0; asked only where the score's kind is ``difference``."""
 
 
-class EvaluationError(PixelPerfectError):
-    """This set of parameters could not be evaluated; the search goes on without it."""
-
-
-@dataclass(frozen=True)
-class PictureValue:
-    """What one picture contributes: ``value`` in objective units, ``score`` as the judge gave it."""
-
-    name: str
-    value: float
-    score: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a set of parameters is worth. All numbers are means over the pictures unless said otherwise.
-
-    Attributes:
-        value: the objective, larger is better.
-        score: the judge's relational score, before its weight.
-        penalties: ``type/statistic/region`` to what it costs, weight included, >= 0.
-        costs: measure to what it costs, weight included.
-        statistics: channel to signed ``mean`` and to ``p95`` and ``max`` of the excess, in intensity units.
-        measures: what the pipeline reports; ``seconds`` is its time for a picture.
-        constraints: name to violation as a share of the limit; <= 0 is met.
-        seconds: wall time of the whole evaluation.
-        pictures: each picture's part.
-        offset: value of the incumbent this was compared with; 0 with fixed references.
-        outputs: the pipeline's pictures, kept only when comparing with the incumbent.
-    """
-
-    value: float
-    score: float
-    penalties: dict[str, float]
-    statistics: dict[str, dict[str, float]]
-    measures: dict[str, float]
-    constraints: dict[str, float]
-    seconds: float
-    pictures: tuple[PictureValue, ...]
-    offset: float = 0.0
-    outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
-    costs: dict[str, float] = field(default_factory=dict)
-
-    def attributes(self) -> dict[str, Any]:
-        """What a trial keeps of it, ready for JSON."""
-        kept: dict[str, Any] = {
-            "score": self.score,
-            "penalties": self.penalties,
-            "statistics": self.statistics,
-            "measures": self.measures,
-            "seconds": self.seconds,
-            "pictures": [vars(picture) for picture in self.pictures],
-            "feasible": all(violation <= 0 for violation in self.constraints.values()),
-        }
-        if self.costs:
-            kept["costs"] = self.costs
-        return {**kept, "offset": self.offset} if self.offset else kept
-
-
 class Objective:
     """A pipeline, pictures and a judge as a function of the parameters.
 
@@ -113,6 +55,7 @@ class Objective:
         seed: torch's generator is put to this before each picture, so that a pipeline which draws random numbers
             draws the same ones in every trial.
         costs: measures that are taken from the value, weighted.
+        pareto: measures that are objectives beside the value.
     """
 
     def __init__(
@@ -126,6 +69,7 @@ class Objective:
         score_kind: Literal["relational", "difference"] = "relational",
         seed: int = 0,
         costs: Sequence[CostTerm] = (),
+        pareto: Sequence[ParetoTerm] = (),
     ) -> None:
         self.judge = judge
         self.pipeline = pipeline
@@ -133,6 +77,7 @@ class Objective:
         self.penalties = tuple(penalties)
         self.constraints = tuple(constraints)
         self.costs = tuple(costs)
+        self.pareto = tuple(pareto)
         self.score_weight = score_weight
         self.score_kind = score_kind
         self.follows_incumbent = any(picture.reference is None for picture in self.pictures)
@@ -206,20 +151,23 @@ class Objective:
                 (-value / len(self.pictures)).backward()  # type: ignore[no-untyped-call]
             parts.append(part)
             outputs.append(image)
-        measures = _mean_of([part.measures for part in parts])
+        measures = mean_of([part.measures for part in parts])
         value_mean = sum(part.value.value for part in parts) / len(parts)
         return Evaluation(
             value=self._offset + value_mean,
             score=sum(part.value.score for part in parts) / len(parts),
-            penalties=_mean_of([part.penalties for part in parts]),
-            statistics={name: _mean_of([part.statistics[name] for part in parts]) for name in parts[0].statistics},
+            penalties=mean_of([part.penalties for part in parts]),
+            statistics={name: mean_of([part.statistics[name] for part in parts]) for name in parts[0].statistics},
             measures=measures,
             constraints=self._violations(measures),
             seconds=time.perf_counter() - start,
             pictures=tuple(part.value for part in parts),
             offset=self._offset,
             outputs=tuple(outputs) if self.follows_incumbent else (),
-            costs=_mean_of([part.costs for part in parts]),
+            costs=mean_of([part.costs for part in parts]),
+            pareto=tuple(
+                float(_known_measure(measures, term.measure, "pareto", self.pipeline.name)) for term in self.pareto
+            ),
         )
 
     def _one(self, index: int, parameters: Mapping[str, Any]) -> tuple[torch.Tensor, _Part, torch.Tensor]:
@@ -303,13 +251,3 @@ def _measured(output: Output, name: str, key: str, pipeline: str) -> float | tor
     """A measure of one output: with its gradient where it has one."""
     number = _known_measure(output.measures, name, key, pipeline)
     return output.graph.get(name, number)
-
-
-def _mean_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of every key over the rows that have it."""
-    keys = dict.fromkeys(key for row in rows for key in row)
-    means = {}
-    for key in keys:
-        present = [row[key] for row in rows if key in row]
-        means[key] = sum(present) / len(present)
-    return means

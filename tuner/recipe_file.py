@@ -13,17 +13,16 @@ from pipelines.inputs import PICTURES, InputKind
 from pixelperfect_models.errors import UserError, suggest
 from pixelperfect_models.images import read_array
 from tuner.recipe import (
-    REGIONS,
     ImagePair,
     ImagesSpec,
     JudgeSpec,
-    Objective,
     PipelineSpec,
     Recipe,
     Search,
     SearchSpec,
 )
 from tuner.recipe_images import ImagesError, absolute, check_pictures, find_pairs
+from tuner.recipe_objective import REGIONS, Objective
 from tuner.recipe_pipeline import load_pipeline, resolve_parameters, resolve_search
 from tuner.recipe_problems import report
 from tuner.recipe_yaml import Source, read_source
@@ -84,7 +83,8 @@ def _resolve(document: Source, path: Path | None, folder: Path, check_images: bo
         spec = resolve_parameters(spec, pipeline, document)
         if search:
             incumbent = images is not None and images.reference == "incumbent"
-            search = resolve_search(search, spec, pipeline, document, incumbent)
+            pareto = objective is not None and bool(objective.pareto)
+            search = resolve_search(search, spec, pipeline, document, incumbent, pareto)
     pairs: tuple[ImagePair, ...] = ()
     if images and check_images and not document.has_problems_below("images"):
         pairs = _find_pictures(images, folder, document, kind)

@@ -71,10 +71,12 @@ def resolve_search(
     pipeline: Pipeline,
     source: Source,
     incumbent: bool = False,
+    pareto: bool = False,
 ) -> GradientSearch | OptunaSearch | SweepSearch:
     """What ``auto`` stands for here; a gradient search that this pipeline cannot have is recorded as a problem.
 
     ``incumbent``: candidates are compared with the best so far, a reference that changes under a descent.
+    ``pareto``: there are several objectives, of which a descent has one.
     """
     steps = [name for name in spec.search if not _continuous(pipeline.parameters.get(name))]
     if isinstance(search, GradientSearch):
@@ -88,10 +90,15 @@ def resolve_search(
                 ("search", "strategy"),
                 f"found gradient, but {', '.join(steps)} is not continuous, expected optuna or auto",
             )
+        elif pareto:
+            source.problem(
+                ("search", "strategy"),
+                "found gradient, which climbs one objective, beside objective.pareto, expected optuna or auto",
+            )
         return search
     if isinstance(search, OptunaSearch | SweepSearch):
         return search
-    if steps or incumbent or not pipeline.differentiable:
+    if steps or incumbent or pareto or not pipeline.differentiable:
         trials = search.trials if search.trials is not None else OptunaSearch().trials
         return OptunaSearch(trials=trials, seed=search.seed, timeout=search.timeout)
     chosen = GradientSearch(seed=search.seed, timeout=search.timeout)

@@ -9,10 +9,15 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from pixelperfect_models.errors import suggest
-from tuner.recipe import AutoSearch, GradientSearch, OptunaSearch
+from tuner.recipe import AutoSearch, GradientSearch, OptunaSearch, SweepSearch
 from tuner.recipe_yaml import KeyPath, Source, found, has_entry
 
-_STRATEGIES: dict[str, type[BaseModel]] = {"auto": AutoSearch, "gradient": GradientSearch, "optuna": OptunaSearch}
+_STRATEGIES: dict[str, type[BaseModel]] = {
+    "auto": AutoSearch,
+    "gradient": GradientSearch,
+    "optuna": OptunaSearch,
+    "sweep": SweepSearch,
+}
 
 _EXPECTED = {
     "string_type": "text",

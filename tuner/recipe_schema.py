@@ -9,7 +9,7 @@ from tuner.recipe import Recipe
 
 _HEAD = """# Recipe keys
 
-Every key of a recipe, made from the models in `tuner/recipe.py` by `tuner schema --markdown > docs/recipe_keys.md`.
+Every key of a recipe, made from the models in `tuner/recipe*.py` by `tuner schema --markdown > docs/recipe_keys.md`.
 Unknown keys are refused. Any key can be set from the command line: `--set search.trials=20`.
 
 | key | type | default | meaning |

@@ -22,6 +22,7 @@ from tuner.objective import Objective
 from tuner.study import STUDY_FILE
 
 BEST, RESULT, RECIPE, ENVIRONMENT = "best_parameters.yaml", "result.json", "recipe.yaml", "environment.json"
+PARETO = "pareto.json"
 _PACKAGES = (
     *("pixel-perfect-tuner", "torch", "torchvision", "kornia", "optuna", "numpy", "scipy", "scikit-image"),
     *("opencv-python-headless", "pillow", "cmaes"),

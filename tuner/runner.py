@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tuner import interrupts, run_folder
 from tuner.live import Progress
 from tuner.objective import Judge, Objective
 from tuner.parameter_space import ParameterSpace
+from tuner.pareto import front_record
 from tuner.pictures import read_penalties, read_pictures
 from tuner.recipe import Recipe, SweepSearch
 from tuner.report.sweep_page import write_sweep_page
@@ -37,7 +38,9 @@ class Result:
         trials: every counted trial, failed ones too, in order; ``trial.user_attrs`` says what each is made of.
         run_dir: the run's folder, absolute.
         start: record of the trial at the pipeline's defaults (of the first completed one, where that failed).
-        best: record of the best trial. Keys of both: :func:`tuner.study.trial_record`.
+        best: record of the best trial: the best value of those that keep the constraints, also where the recipe has
+            Pareto measures. Keys of both: :func:`tuner.study.trial_record`.
+        front: the trials on the Pareto front, the best value first; empty where the value is the only objective.
     """
 
     best_parameters: dict[str, Any]
@@ -45,6 +48,7 @@ class Result:
     run_dir: Path
     start: dict[str, Any]
     best: dict[str, Any]
+    front: list[FrozenTrial] = field(default_factory=list)
 
 
 def prepare(recipe: Recipe, judge: Judge | None = None) -> tuple[Objective, ParameterSpace]:
@@ -68,6 +72,7 @@ def prepare(recipe: Recipe, judge: Judge | None = None) -> tuple[Objective, Para
         recipe.objective.score.kind,
         recipe.search.seed,
         recipe.objective.costs,
+        recipe.objective.pareto,
     )
     return objective, ParameterSpace.of(pipeline, recipe.pipeline)
 
@@ -119,7 +124,7 @@ def run(
 
         def record(trial: FrozenTrial) -> None:
             keeper.record(trial)
-            progress.update(trial, study.best, study.start)
+            progress.update(trial, study.best, study.start, len(study.front))
 
         study.on_record = record
         with interrupts.handled(), progress:
@@ -153,10 +158,13 @@ class _Keeper:
         self._study = study
         self._space = space
         self._search = recipe.search
+        self._pareto = recipe.objective.pareto
 
     def record(self, trial: FrozenTrial) -> None:
-        """A trial was recorded: write when it is the best."""
-        if self._study.best is not None and self._study.best.number == trial.number:
+        """A trial was recorded: write when it is the best, or on the Pareto front."""
+        best = self._study.best
+        joined = bool(self._study.front) and self._study.front[-1].number == trial.number
+        if joined or (best is not None and best.number == trial.number):
             self.write(interrupted=True)  # as it would be if the process were killed now
 
     def write(self, interrupted: bool) -> None:
@@ -172,6 +180,9 @@ class _Keeper:
             if trial.datetime_complete is not None and trial.datetime_start is not None
         )
         run_folder.write_yaml(self._folder / run_folder.BEST, result.best_parameters)
+        if self._pareto:
+            front = front_record(self._study.front, self._pareto, self._space.fixed)
+            run_folder.write_json(self._folder / run_folder.PARETO, front)
         run_folder.write_json(
             self._folder / run_folder.RESULT,
             {
@@ -200,4 +211,5 @@ class _Keeper:
             run_dir=self._folder,
             start=trial_record(start, self._space.fixed),
             best=trial_record(best, self._space.fixed),
+            front=sorted(self._study.front, key=lambda trial: (-trial.values[0], trial.number)),
         )

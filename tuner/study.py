@@ -18,7 +18,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from pixelperfect_models.errors import UserError
 from tuner import interrupts, journal
-from tuner.objective import Evaluation
+from tuner.evaluation import Evaluation
+from tuner.pareto import joined_front
 
 STUDY_FILE = "study.log"
 STUDY_NAME = "study"
@@ -44,13 +45,17 @@ class RunStudy:
         self._asked: Trial | None = None
         self._counted = [trial for trial in study.get_trials(deepcopy=False) if is_counted(trial)]
         self._best = best_trial(self._counted)
+        self._front: list[FrozenTrial] = []
+        if len(study.directions) > 1:
+            for trial in self._counted:
+                self._front = joined_front(self._front, trial, study.directions)
 
     @classmethod
     def create(cls, folder: Path, recipe: Mapping[str, Any]) -> RunStudy:
         """A new study in ``folder`` that remembers ``recipe``."""
         lock = journal.hold(folder / STUDY_FILE)
         study = optuna.create_study(
-            storage=journal.storage(folder / STUDY_FILE), study_name=STUDY_NAME, direction="maximize"
+            storage=journal.storage(folder / STUDY_FILE), study_name=STUDY_NAME, directions=directions(recipe)
         )
         study.set_user_attr("recipe", dict(recipe))
         return cls(study, lock)
@@ -107,6 +112,11 @@ class RunStudy:
         return self._best
 
     @property
+    def front(self) -> Sequence[FrozenTrial]:
+        """The Pareto front of the feasible trials, in order; empty where the value is the only objective."""
+        return self._front
+
+    @property
     def start(self) -> FrozenTrial | None:
         """The completed trial at the pipeline's defaults; None while there is none, or when it failed."""
         trials = [trial for trial in self._counted if trial.user_attrs.get("role") == "defaults"]
@@ -133,7 +143,7 @@ class RunStudy:
                 trial.set_user_attr(key, value)
             for name, violation in evaluation.constraints.items():
                 trial.set_constraint(name, violation)
-            return self._recorded(self.study.tell(trial, evaluation.value))
+            return self._recorded(self.study.tell(trial, evaluation.values))
 
     def fail(self, trial: Trial, reason: str) -> FrozenTrial:
         """Record why a trial from :meth:`ask` could not be evaluated."""
@@ -161,7 +171,7 @@ class RunStudy:
         kept = {"reason": outcome} if isinstance(outcome, str) else outcome.attributes()
         trial = create_trial(
             state=TrialState.FAIL if failed else TrialState.COMPLETE,
-            value=None if isinstance(outcome, str) else outcome.value,
+            values=None if isinstance(outcome, str) else outcome.values,
             params=dict(parameters),
             distributions=distributions,
             user_attrs={**attributes, **kept},
@@ -177,6 +187,8 @@ class RunStudy:
         self._counted.append(trial)
         # The earlier trial first: of equals it stays the best.
         self._best = best_trial([t for t in (self._best, trial) if t is not None])
+        if len(self.study.directions) > 1:
+            self._front = joined_front(self._front, trial, self.study.directions)
         self.on_record(trial)
         return trial
 
@@ -205,8 +217,19 @@ def best_trial(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
 
 def _rank(trial: FrozenTrial) -> tuple[float, float]:
     violation = sum(max(0.0, amount) for amount in trial.constraints.values())
-    assert trial.value is not None  # a completed trial has one
-    return -violation, trial.value
+    value = value_of(trial)
+    assert value is not None  # a completed trial has one
+    return -violation, value
+
+
+def value_of(trial: FrozenTrial) -> float | None:
+    """The objective's value, the first of a trial's values; None where it was not evaluated."""
+    return trial.values[0] if trial.state == TrialState.COMPLETE and trial.values else None
+
+
+def directions(recipe: Mapping[str, Any]) -> list[str]:
+    """What Optuna is told of a resolved recipe: the value is maximised, the Pareto measures have goals of their own."""
+    return ["maximize", *(term["goal"] for term in recipe.get("objective", {}).get("pareto", ()))]
 
 
 def trial_record(trial: FrozenTrial, fixed: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,7 +238,7 @@ def trial_record(trial: FrozenTrial, fixed: Mapping[str, Any]) -> dict[str, Any]
     return {
         "number": trial.number,
         "state": trial.state.name,
-        "value": trial.value if trial.state == TrialState.COMPLETE else None,
+        "value": value_of(trial),
         "parameters": {**fixed, **trial.params},
         "constraints": dict(trial.constraints),
         **attributes,

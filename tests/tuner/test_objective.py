@@ -16,9 +16,10 @@ from pixelperfect_models.images import write_image
 from pixelperfect_models.map_statistics import Penalty
 from tests.tuner.fake_judge import SCALE, FakeJudge
 from tests.tuner.tiny_pipelines import Fragile, Power, make_recipe, register, scene
-from tuner.objective import EvaluationError, Objective
+from tuner.evaluation import EvaluationError
+from tuner.objective import Objective
 from tuner.pictures import Picture, read_penalties, read_pictures
-from tuner.recipe import Constraint
+from tuner.recipe_objective import Constraint
 
 
 class Shift(Pipeline):

@@ -14,7 +14,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pixelperfect_models.errors import UserError
-from tuner.objective import Evaluation, PictureValue
+from tuner.evaluation import Evaluation, PictureValue
 from tuner.study import INTERRUPTED, STUDY_FILE, RunStudy, best_trial, open_study, recipe_differences, trial_record
 
 SPACE = {"x": FloatDistribution(0.0, 1.0)}

@@ -126,12 +126,14 @@ def importances(study: optuna.Study, gradient: bool) -> Importances:
     if len(done) < ENOUGH_TRIALS:
         note = f"{len(done)} completed trials are too few to tell importances from chance; {ENOUGH_TRIALS} are needed."
         return Importances((), note)
-    if len({trial.value for trial in done}) < 2:
+    if len({trial.values[0] for trial in done}) < 2:
         return Importances((), "All trials have the same value, so no parameter explains a difference.")
     try:
         # Optuna's 64 trees of depth 64 take over a minute for 500 trials; these take a second and gave the same shares.
         evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, max_depth=7, seed=0)
-        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        shares = optuna.importance.get_param_importances(
+            study, evaluator=evaluator, target=lambda trial: trial.values[0]
+        )
     except (ValueError, RuntimeError) as error:
         return Importances((), f"Importances could not be computed: {error}")
     note = "Share of the variation of the objective value over the searched range that the parameter explains (fANOVA)."

@@ -11,7 +11,7 @@ import optuna
 import yaml
 
 from pixelperfect_models.errors import UserError
-from tuner.study import open_study
+from tuner.study import open_study, value_of
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def trial_row(trial: optuna.trial.FrozenTrial) -> TrialRow:
     return TrialRow(
         number=trial.number,
         state=state,
-        value=trial.value if complete else None,
+        value=value_of(trial),
         score=attributes.get("score"),
         parameters=dict(trial.params),
         measures=dict(attributes.get("measures", {})),

@@ -66,7 +66,7 @@ def write_sweep_page(folder: Path, recipe: Recipe, space: ParameterSpace, trials
 
 
 def _measured(trial: FrozenTrial) -> dict[str, float]:
-    found: dict[str, float] = {"objective": float(trial.value or 0.0), "score": trial.user_attrs["score"]}
+    found: dict[str, float] = {"objective": float(trial.values[0]), "score": trial.user_attrs["score"]}
     for channel, statistics in trial.user_attrs["statistics"].items():
         found.update({f"{channel}, {name}": value for name, value in statistics.items()})
     return found
@@ -95,7 +95,7 @@ def _line(name: str, quantity: str, places: Sequence[Any], heights: Sequence[flo
         spots = [x.at(number) for number in numbers]
         ticks = [(x.at(tick), tick_text(tick)) for tick in x.ticks(4)]
     else:
-        x = Axis(0, max(len(places) - 1, 1), 72, _WIDTH - 32)
+        x = Axis(0, max(len(places) - 1, 1), 76, _WIDTH - 40)
         spots = [x.at(index) for index in range(len(places))]
         ticks = [(spot, str(place)) for spot, place in zip(spots, places, strict=True)]
     parts = frame(x, y, ticks, 4)

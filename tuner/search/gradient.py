@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from pixelperfect_models.errors import UserError
-from tuner.objective import Evaluation, EvaluationError, Objective
+from tuner.evaluation import Evaluation, EvaluationError
+from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
 from tuner.recipe import GradientSearch
 from tuner.search.base import Task
@@ -101,6 +102,11 @@ class GradientAscent:
         if not objective.pipeline.differentiable:
             raise UserError(
                 f"search.strategy: gradient, but {objective.pipeline.name} is not differentiable, expected optuna"
+            )
+        if objective.pareto:
+            raise UserError(
+                "search.strategy: gradient climbs one objective and cannot follow objective.pareto, expected optuna "
+                "(nsga2 or tpe); to weigh a differentiable measure into the value, use objective.costs"
             )
         steps = [dimension.name for dimension in space.dimensions if not dimension.continuous]
         if steps:

@@ -12,11 +12,13 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from pixelperfect_models.errors import UserError, suggest
-from tuner.objective import EvaluationError, Objective
+from tuner.evaluation import EvaluationError
+from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
 from tuner.recipe import OptunaSearch
 from tuner.search.base import Task
 from tuner.search.sequences import Grid, PointSampler, sobol_point
+from tuner.study import value_of
 
 GRID_POINTS = 5
 """Values of a continuous parameter on a grid, unless the recipe says."""
@@ -62,6 +64,11 @@ class OptunaStrategy:
                 "give fewer search.points, search fewer parameters, or choose qmc"
             )
         if spec.sampler == "cmaes":
+            if objective.pareto:
+                raise UserError(
+                    "search.sampler: cmaes has one objective and cannot follow objective.pareto, expected nsga2, tpe "
+                    "or gp"
+                )
             if objective.constraints:
                 raise UserError("search.sampler: cmaes cannot follow constraints, expected tpe, gp or nsga2")
             if all(dimension.choices is not None for dimension in space.dimensions):
@@ -75,8 +82,9 @@ class OptunaStrategy:
         """Ask, evaluate and tell until the budget is spent."""
         study, distributions = task.study, task.space.distributions
         study.enqueue_defaults(task.space.defaults())
-        if task.objective.follows_incumbent and study.best is not None and study.best.value is not None:
-            task.objective.restore_incumbent(task.space.full(study.best.params), study.best.value)
+        value = None if study.best is None else value_of(study.best)
+        if task.objective.follows_incumbent and study.best is not None and value is not None:
+            task.objective.restore_incumbent(task.space.full(study.best.params), value)
         budget = self.budget(task.space, task.spec)
         while len(study.counted) < budget and not task.out_of_time:
             with _proposing(task.spec):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from pixelperfect_models.errors import UserError, suggest
-from tuner.objective import EvaluationError, Objective
+from tuner.evaluation import EvaluationError
+from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
 from tuner.recipe import Scalar, SweepSearch
 from tuner.search.base import Task

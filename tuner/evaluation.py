@@ -1,0 +1,87 @@
+"""What a set of parameters is worth, and what that is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from pixelperfect_models.errors import PixelPerfectError
+
+
+class EvaluationError(PixelPerfectError):
+    """This set of parameters could not be evaluated; the search goes on without it."""
+
+
+@dataclass(frozen=True)
+class PictureValue:
+    """What one picture contributes: ``value`` in objective units, ``score`` as the judge gave it."""
+
+    name: str
+    value: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a set of parameters is worth. All numbers are means over the pictures unless said otherwise.
+
+    Attributes:
+        value: the objective, larger is better.
+        score: the judge's relational score, before its weight.
+        penalties: ``type/statistic/region`` to what it costs, weight included, >= 0.
+        costs: measure to what it costs, weight included.
+        statistics: channel to signed ``mean`` and to ``p95`` and ``max`` of the excess, in intensity units.
+        measures: what the pipeline reports; ``seconds`` is its time for a picture.
+        constraints: name to violation as a share of the limit; <= 0 is met.
+        pareto: the measures that are objectives of their own, in the recipe's order; empty without any.
+        seconds: wall time of the whole evaluation.
+        pictures: each picture's part.
+        offset: value of the incumbent this was compared with; 0 with fixed references.
+        outputs: the pipeline's pictures, kept only when comparing with the incumbent.
+    """
+
+    value: float
+    score: float
+    penalties: dict[str, float]
+    statistics: dict[str, dict[str, float]]
+    measures: dict[str, float]
+    constraints: dict[str, float]
+    seconds: float
+    pictures: tuple[PictureValue, ...]
+    offset: float = 0.0
+    outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
+    costs: dict[str, float] = field(default_factory=dict)
+    pareto: tuple[float, ...] = ()
+
+    @property
+    def values(self) -> list[float]:
+        """What a study keeps as the trial's objectives: the value, then the Pareto measures."""
+        return [self.value, *self.pareto]
+
+    def attributes(self) -> dict[str, Any]:
+        """What a trial keeps of it, ready for JSON."""
+        kept: dict[str, Any] = {
+            "score": self.score,
+            "penalties": self.penalties,
+            "statistics": self.statistics,
+            "measures": self.measures,
+            "seconds": self.seconds,
+            "pictures": [vars(picture) for picture in self.pictures],
+            "feasible": all(violation <= 0 for violation in self.constraints.values()),
+        }
+        if self.costs:
+            kept["costs"] = self.costs
+        return {**kept, "offset": self.offset} if self.offset else kept
+
+
+def mean_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of every key over the rows that have it."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    means = {}
+    for key in keys:
+        present = [row[key] for row in rows if key in row]
+        means[key] = sum(present) / len(present)
+    return means
