@@ -12,19 +12,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pipelines.inputs import PICTURES, InputKind
 from pixelperfect_models.errors import UserError, suggest
 from pixelperfect_models.images import read_array
-from tuner.recipe import (
-    ImagePair,
-    ImagesSpec,
-    JudgeSpec,
-    PipelineSpec,
-    Recipe,
-    Search,
-    SearchSpec,
-)
+from tuner.recipe import ImagePair, ImagesSpec, JudgeSpec, PipelineSpec, Recipe
 from tuner.recipe_images import ImagesError, absolute, check_pictures, find_pairs
 from tuner.recipe_objective import REGIONS, Objective
 from tuner.recipe_pipeline import load_pipeline, resolve_parameters, resolve_search
 from tuner.recipe_problems import report
+from tuner.recipe_search import Search, SearchSpec
 from tuner.recipe_yaml import Source, read_source
 
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING
 import pipelines
 from pipelines import Choice, Parameter
 from pixelperfect_models.errors import UserError, suggest
-from tuner.recipe import (
-    GradientSearch,
-    OptunaSearch,
-    PipelineSpec,
-    Scalar,
-    Search,
-    SearchSpace,
-    SweepSearch,
-)
+from tuner.recipe import PipelineSpec, Scalar, SearchSpace
+from tuner.recipe_search import GradientSearch, OptunaSearch, Search, SweepSearch
 from tuner.recipe_yaml import Source, found
 
 if TYPE_CHECKING:

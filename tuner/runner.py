@@ -18,7 +18,8 @@ from tuner.objective import Judge, Objective
 from tuner.parameter_space import ParameterSpace
 from tuner.pareto import front_record
 from tuner.pictures import read_penalties, read_pictures
-from tuner.recipe import Recipe, SweepSearch
+from tuner.recipe import Recipe
+from tuner.recipe_search import SweepSearch
 from tuner.report.sweep_page import write_sweep_page
 from tuner.search.base import Task
 from tuner.search.table import strategy
@@ -116,11 +117,9 @@ def run(
         run_folder.write_yaml(folder / run_folder.RECIPE, resolved)
         if not (folder / run_folder.ENVIRONMENT).exists():
             run_folder.write_json(folder / run_folder.ENVIRONMENT, run_folder.environment())
-        task = Task(objective, space, study, recipe.search)
+        task = Task(objective, space, study, recipe.search, search.budget(space, recipe.search))
         keeper = _Keeper(folder, study, space, recipe)
-        progress = Progress(
-            console or Console(stderr=True), search.budget(space, recipe.search), len(study.counted), quiet, name
-        )
+        progress = Progress(console or Console(stderr=True), task.budget, len(study.counted), quiet, name)
 
         def record(trial: FrozenTrial) -> None:
             keeper.record(trial)

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from pixelperfect_models.errors import UserError
 from tests.tuner.fake_judge import FakeJudge
 from tests.tuner.tiny_pipelines import TRUE_GAMMA, Power, make_recipe, register
-from tuner.recipe import OptunaSearch
+from tuner.recipe_search import OptunaSearch
 from tuner.runner import Result, run
 from tuner.search.optuna_search import SAMPLERS
 from tuner.search.table import STRATEGIES, strategy

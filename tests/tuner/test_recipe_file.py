@@ -12,7 +12,7 @@ import yaml
 from pixelperfect_models.errors import UserError
 from tests.tuner.recipe_data import RECIPE, picture, recipe_folder
 from tuner import load_recipe
-from tuner.recipe import GradientSearch, OptunaSearch
+from tuner.recipe_search import GradientSearch, OptunaSearch
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from pixelperfect_models.channels import CHANNELS
-from tuner.recipe import OptunaSearch
 from tuner.recipe_schema import json_schema, markdown
+from tuner.recipe_search import OptunaSearch
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,7 +10,7 @@ from pixelperfect_models.errors import UserError
 from tests.tuner.fake_judge import FakeJudge
 from tuner import load_recipe, run
 from tuner.parameter_space import Dimension, ParameterSpace
-from tuner.recipe import SweepSearch
+from tuner.recipe_search import SweepSearch
 from tuner.report.sweep_page import PAGE
 from tuner.search.sweep import plan
 

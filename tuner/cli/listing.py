@@ -105,7 +105,7 @@ def _types() -> list[dict[str, Any]]:
 
 
 def _searches() -> list[dict[str, Any]]:
-    from tuner.recipe import AutoSearch, GradientSearch, OptunaSearch, SweepSearch
+    from tuner.recipe_search import AutoSearch, GradientSearch, OptunaSearch, SweepSearch
 
     rows = [
         {"strategy": "auto", "sampler": None, "doc": _first_line(AutoSearch)},

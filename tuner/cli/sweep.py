@@ -30,8 +30,8 @@ def sweep(
 
     Any recipe will do: a search of another strategy is replaced by a sweep of its parameters.
     """
-    from tuner.recipe import SweepSearch
     from tuner.recipe_file import load_recipe
+    from tuner.recipe_search import SweepSearch
     from tuner.report import write_report
     from tuner.report.sweep_page import PAGE
     from tuner.runner import run

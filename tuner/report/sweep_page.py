@@ -11,7 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pixelperfect_models.errors import UserError
 from tuner.parameter_space import ParameterSpace
-from tuner.recipe import Recipe, SweepSearch
+from tuner.recipe import Recipe
+from tuner.recipe_search import SweepSearch
 from tuner.report.charts import Axis, dot, frame, svg, text, tick_text
 from tuner.report.format import plain
 from tuner.search.sweep import SweepPoint, plan

@@ -6,20 +6,27 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, Trial
+
+from tuner.evaluation import EvaluationError
 from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
-from tuner.study import RunStudy
+from tuner.study import RunStudy, value_of
 
 
 @dataclass
 class Task:
     """One search under way.
 
+    A black-box strategy calls :meth:`begin`, then :meth:`ask` and :meth:`evaluate` while it is not :attr:`done`.
+
     Attributes:
         objective: what is maximised.
         space: where it is searched.
         study: where trials are recorded, those of earlier sessions among them.
         spec: the recipe's ``search`` section.
+        budget: how many counted trials the study has when the search is done.
         started: when this session began, on ``time.monotonic``'s clock.
     """
 
@@ -27,12 +34,42 @@ class Task:
     space: ParameterSpace
     study: RunStudy
     spec: Any
+    budget: int
     started: float = field(default_factory=time.monotonic)
 
     @property
     def out_of_time(self) -> bool:
         """True when the recipe's ``timeout`` (seconds of this session) is over."""
         return self.spec.timeout is not None and time.monotonic() - self.started >= self.spec.timeout
+
+    @property
+    def done(self) -> bool:
+        """True when the budget is spent or the time is over."""
+        return len(self.study.counted) >= self.budget or self.out_of_time
+
+    def begin(self) -> None:
+        """Queue the pipeline's defaults as the first trial of an empty study; take up the incumbent of an older one."""
+        self.study.enqueue_defaults(self.space.defaults())
+        best = self.study.best
+        value = None if best is None else value_of(best)
+        if self.objective.follows_incumbent and best is not None and value is not None:
+            self.objective.restore_incumbent(self.space.full(best.params), value)
+
+    def ask(self, sampler: BaseSampler) -> Trial | None:
+        """The next trial: a queued one, or what ``sampler`` proposes; None when the search is done."""
+        return None if self.done else self.study.ask(sampler, self.space.distributions)
+
+    def evaluate(self, trial: Trial) -> FrozenTrial:
+        """Evaluate a trial from :meth:`ask` and record what came of it, a failure with its reason."""
+        try:
+            evaluation = self.objective.evaluate(self.space.full(trial.params))
+        except EvaluationError as error:
+            return self.study.fail(trial, str(error))
+        recorded = self.study.complete(trial, evaluation)
+        best = self.study.best
+        if self.objective.follows_incumbent and best is not None and best.number == recorded.number:
+            self.objective.promote(evaluation)
+        return recorded
 
 
 class Search(Protocol):

@@ -13,7 +13,7 @@ from pixelperfect_models.errors import UserError
 from tuner.evaluation import Evaluation, EvaluationError
 from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
-from tuner.recipe import GradientSearch
+from tuner.recipe_search import GradientSearch
 from tuner.search.base import Task
 from tuner.search.sequences import sobol_point
 

@@ -12,13 +12,11 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from pixelperfect_models.errors import UserError, suggest
-from tuner.evaluation import EvaluationError
 from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
-from tuner.recipe import OptunaSearch
+from tuner.recipe_search import OptunaSearch
 from tuner.search.base import Task
 from tuner.search.sequences import Grid, PointSampler, sobol_point
-from tuner.study import value_of
 
 GRID_POINTS = 5
 """Values of a continuous parameter on a grid, unless the recipe says."""
@@ -45,7 +43,7 @@ SAMPLERS: dict[str, Make] = {
     ),
     "grid": lambda spec, space, number, seed: PointSampler(_grid(spec, space)[number - 1]),
 }
-"""Sampler name to how one is made. To add one, add its line, and its name in :class:`tuner.recipe.OptunaSearch`."""
+"""Sampler name to how one is made. To add one, add its line, and its name in :mod:`tuner.recipe_search`."""
 
 
 class OptunaStrategy:
@@ -80,23 +78,12 @@ class OptunaStrategy:
 
     def run(self, task: Task) -> None:
         """Ask, evaluate and tell until the budget is spent."""
-        study, distributions = task.study, task.space.distributions
-        study.enqueue_defaults(task.space.defaults())
-        value = None if study.best is None else value_of(study.best)
-        if task.objective.follows_incumbent and study.best is not None and value is not None:
-            task.objective.restore_incumbent(task.space.full(study.best.params), value)
-        budget = self.budget(task.space, task.spec)
-        while len(study.counted) < budget and not task.out_of_time:
+        task.begin()
+        while not task.done:
             with _proposing(task.spec):
-                trial = study.ask(_sampler(task), distributions)
-            try:
-                evaluation = task.objective.evaluate(task.space.full(trial.params))
-            except EvaluationError as error:
-                study.fail(trial, str(error))
-                continue
-            recorded = study.complete(trial, evaluation)
-            if task.objective.follows_incumbent and study.best is not None and study.best.number == recorded.number:
-                task.objective.promote(evaluation)
+                trial = task.ask(_sampler(task))
+            if trial is not None:
+                task.evaluate(trial)
 
 
 def _sampler(task: Task) -> BaseSampler:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import product
 
 from pixelperfect_models.errors import UserError, suggest
-from tuner.evaluation import EvaluationError
 from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
-from tuner.recipe import Scalar, SweepSearch
+from tuner.recipe import Scalar
+from tuner.recipe_search import SweepSearch
 from tuner.search.base import Task
 from tuner.search.sequences import PointSampler
 
@@ -61,15 +61,10 @@ class Sweep:
 
     def run(self, task: Task) -> None:
         """Evaluate the points that are not recorded yet."""
-        study, points = task.study, plan(task.space, task.spec)
-        study.enqueue_defaults(task.space.defaults())
-        while len(study.counted) < 1 + len(points) and not task.out_of_time:
+        points = plan(task.space, task.spec)
+        task.begin()
+        while not task.done:
             # Trial 0 is the defaults, which are queued: its sampler is not asked.
-            point = points[max(0, len(study.counted) - 1)]
-            trial = study.ask(PointSampler(point.parameters), task.space.distributions)
-            try:
-                evaluation = task.objective.evaluate(task.space.full(trial.params))
-            except EvaluationError as error:
-                study.fail(trial, str(error))
-            else:
-                study.complete(trial, evaluation)
+            trial = task.ask(PointSampler(points[max(0, len(task.study.counted) - 1)].parameters))
+            if trial is not None:
+                task.evaluate(trial)
