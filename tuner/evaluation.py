@@ -17,11 +17,16 @@ class EvaluationError(PixelPerfectError):
 
 @dataclass(frozen=True)
 class PictureValue:
-    """What one picture contributes: ``value`` in objective units, ``score`` as the judge gave it."""
+    """What one picture contributes: ``value`` in objective units, ``score`` as the judge gave it.
+
+    ``amounts``: ``type/statistic/region`` of each penalty to its statistic, before tolerance and weight, in intensity
+    units [0, 1]. A search that models them knows the penalty's shape instead of learning it.
+    """
 
     name: str
     value: float
     score: float
+    amounts: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

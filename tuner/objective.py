@@ -56,6 +56,10 @@ class Objective:
             draws the same ones in every trial.
         costs: measures that are taken from the value, weighted.
         pareto: measures that are objectives beside the value.
+
+    Attributes:
+        amount_names: for each penalty the name of its statistic in ``PictureValue.amounts``; penalties that differ in
+            weight or tolerance alone share one.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Objective:
                 "objective.score.kind: difference takes the reference for the truth, which images.reference: incumbent "
                 "is not; expected relational"
             )
+        self.amount_names = _amount_names(self.penalties)
         self._seed = seed
         self._offset = 0.0
         self._references = [
@@ -183,12 +188,14 @@ class Objective:
             score = -self.judge.difference(image, reference)
         value = self.score_weight * score[0]
         penalties: dict[str, float] = {}
+        amounts: dict[str, float] = {}
         over = excess(maps, self.judge.types)
-        for penalty in self.penalties:
+        for penalty, name in zip(self.penalties, self.amount_names, strict=True):
             channel = self.judge.types.index(penalty.type)
             amount = statistic(over[:, channel : channel + 1], regions.weight(penalty), penalty.statistic)[0, 0]
             cost = penalty.weight * (amount - penalty.above).clamp(min=0.0)
             value = value - cost
+            amounts[name] = float(amount.detach())
             penalties[penalty.label] = penalties.get(penalty.label, 0.0) + float(cost.detach())
         costs: dict[str, float] = {}
         for term in self.costs:
@@ -199,7 +206,7 @@ class Objective:
         if not math.isfinite(number):
             raise EvaluationError(f"the objective is {number} on {picture.name}")
         part = _Part(
-            PictureValue(picture.name, number, float(score[0].detach())),
+            PictureValue(picture.name, number, float(score[0].detach()), amounts),
             penalties,
             map_table(maps, self.judge.types)[0],
             {name: float(measure) for name, measure in output.measures.items()},
@@ -227,6 +234,17 @@ class Objective:
                         sign * (measured - limit) / (abs(limit) or 1.0)
                     )
         return violations
+
+
+def _amount_names(penalties: Sequence[Penalty]) -> tuple[str, ...]:
+    """For each penalty the name of its statistic: its label, numbered where masks of one name lie in two folders."""
+    names: dict[tuple[str, str], str] = {}
+    for penalty in penalties:
+        key = (penalty.label, str(penalty.mask))
+        if key not in names:
+            namesakes = sum(label == penalty.label for label, _ in names)
+            names[key] = f"{penalty.label}#{namesakes + 1}" if namesakes else penalty.label
+    return tuple(names[penalty.label, str(penalty.mask)] for penalty in penalties)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,23 @@ class TestValue:
         with pytest.raises(UserError, match="expected relational"):
             Objective(FakeJudge(), Shift(), [Picture("p", grey(0.5), None)], score_kind="difference")
 
+    def test_amounts_are_the_statistics_before_tolerance_and_weight(self) -> None:
+        penalties = [Penalty("exposure", weight=2.0, above=0.05), Penalty("exposure", weight=1.0, above=0.9)]
+        evaluation = objective([grey(0.5), half_dark()], penalties=penalties).evaluate({"by": 0.2})
+        for picture in evaluation.pictures:
+            assert picture.amounts == {"exposure/mean/all": pytest.approx(0.2, abs=1e-4)}
+
+    def test_masks_of_one_name_in_two_folders_have_their_own_amounts(self) -> None:
+        white = torch.ones(1, 1, 20, 24)
+        black = torch.zeros(1, 1, 20, 24)
+        files = [Path("a/m.png"), Path("b/m.png")]
+        penalties = [Penalty("exposure", region="mask", mask=file) for file in [*files, files[0]]]
+        pictures = [Picture("p", grey(0.5), grey(0.5), dict(zip(files, (white, black), strict=True)))]
+        built = Objective(FakeJudge(), Shift(), pictures, penalties)
+        assert built.amount_names == ("exposure/mean/m.png", "exposure/mean/m.png#2", "exposure/mean/m.png")
+        amounts = built.evaluate({"by": 0.2}).pictures[0].amounts
+        assert list(amounts.values()) == [pytest.approx(0.2, abs=1e-4), 0.0]
+
     def test_penalties_against_hand_computed_values(self) -> None:
         # Shifted by 0.2 the exposure map's excess is 0.2 everywhere.
         penalties = [
