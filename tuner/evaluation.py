@@ -20,13 +20,16 @@ class PictureValue:
     """What one picture contributes: ``value`` in objective units, ``score`` as the judge gave it.
 
     ``amounts``: ``type/statistic/region`` of each penalty to its statistic, before tolerance and weight, in intensity
-    units [0, 1]. A search that models them knows the penalty's shape instead of learning it.
+    units [0, 1]. A search that models them knows the penalty's shape instead of learning it. ``signed``: the same
+    names to the same statistic of the signed excess, [-1, 1], which goes on smoothly where less of the artefact is
+    there than in the reference (for the signed channels: their mean, which tells too dark from too bright).
     """
 
     name: str
     value: float
     score: float
     amounts: dict[str, float] = field(default_factory=dict)
+    signed: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

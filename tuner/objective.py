@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 import torch
 
 from pipelines.contract import Output, Pipeline
+from pixelperfect_models.channels import SIGNED_CHANNELS
 from pixelperfect_models.errors import PixelPerfectError, UserError, suggest
 from pixelperfect_models.map_statistics import Penalty, excess, map_table, statistic
 from tuner.evaluation import Evaluation, EvaluationError, PictureValue, mean_of
@@ -189,13 +190,17 @@ class Objective:
         value = self.score_weight * score[0]
         penalties: dict[str, float] = {}
         amounts: dict[str, float] = {}
+        signed: dict[str, float] = {}
         over = excess(maps, self.judge.types)
         for penalty, name in zip(self.penalties, self.amount_names, strict=True):
             channel = self.judge.types.index(penalty.type)
-            amount = statistic(over[:, channel : channel + 1], regions.weight(penalty), penalty.statistic)[0, 0]
+            weight = regions.weight(penalty)
+            amount = statistic(over[:, channel : channel + 1], weight, penalty.statistic)[0, 0]
             cost = penalty.weight * (amount - penalty.above).clamp(min=0.0)
             value = value - cost
             amounts[name] = float(amount.detach())
+            unclamped = "mean" if penalty.type in SIGNED_CHANNELS else penalty.statistic
+            signed[name] = float(statistic(2.0 * maps.detach()[:, channel : channel + 1] - 1.0, weight, unclamped))
             penalties[penalty.label] = penalties.get(penalty.label, 0.0) + float(cost.detach())
         costs: dict[str, float] = {}
         for term in self.costs:
@@ -206,7 +211,7 @@ class Objective:
         if not math.isfinite(number):
             raise EvaluationError(f"the objective is {number} on {picture.name}")
         part = _Part(
-            PictureValue(picture.name, number, float(score[0].detach()), amounts),
+            PictureValue(picture.name, number, float(score[0].detach()), amounts, signed),
             penalties,
             map_table(maps, self.judge.types)[0],
             {name: float(measure) for name, measure in output.measures.items()},

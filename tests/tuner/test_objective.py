@@ -78,6 +78,16 @@ class TestValue:
         for picture in evaluation.pictures:
             assert picture.amounts == {"exposure/mean/all": pytest.approx(0.2, abs=1e-4)}
 
+    def test_signed_amounts_go_on_below_zero(self) -> None:
+        penalties = [Penalty("exposure", statistic="max"), Penalty("luma_noise", statistic="p95")]
+        textured = scene()
+        picture = Picture("p", grey(0.5, *textured.shape[-2:]), textured)
+        smooth = Objective(FakeJudge(), Shift(), [picture], penalties).evaluate({"by": -0.4}).pictures[0]
+        assert smooth.amounts["exposure/max/all"] > 0.2
+        assert smooth.signed["exposure/max/all"] < -0.2  # darker
+        assert smooth.amounts["luma_noise/p95/all"] == 0.0
+        assert smooth.signed["luma_noise/p95/all"] < -0.001  # smoother
+
     def test_masks_of_one_name_in_two_folders_have_their_own_amounts(self) -> None:
         white = torch.ones(1, 1, 20, 24)
         black = torch.zeros(1, 1, 20, 24)

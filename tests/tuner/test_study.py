@@ -69,7 +69,7 @@ def test_a_trial_comes_back_as_it_was_recorded(tmp_path: Path) -> None:
         "statistics": {"blur": {"mean": 0.1, "p95": 0.2, "max": 0.3}},
         "measures": {"seconds": 0.01},
         "seconds": 0.02,
-        "pictures": [{"name": "p", "value": 1.0, "score": 1.25, "amounts": {}}],
+        "pictures": [{"name": "p", "value": 1.0, "score": 1.25, "amounts": {}, "signed": {}}],
         "feasible": True,
     }
     json.dumps(record, allow_nan=False)
