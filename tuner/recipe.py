@@ -17,9 +17,12 @@ from pydantic_core import PydanticCustomError
 
 from tuner.recipe_model import RecipeModel
 from tuner.recipe_objective import Objective
-from tuner.recipe_search import AutoSearch, SearchSpec
+from tuner.recipe_search import AutoSearch, SearchSpec, TrainSearch
 
 Scalar = bool | int | float | str
+
+CHECKPOINTS = "checkpoints"
+"""Folder of the checkpoints of a training, below the run's folder."""
 
 
 class SearchSpace(RecipeModel):
@@ -190,4 +193,7 @@ class Recipe(RecipeModel):
                 images["reference"] = [str(pair.reference) for pair in self._pairs]
             for key in ("exclude", "skip", "limit"):
                 images.pop(key, None)
+        if isinstance(self.search, TrainSearch):
+            # Relative to the recipe that the run's folder keeps: the folder may be moved.
+            data["pipeline"]["options"] = {**data["pipeline"]["options"], "checkpoints": CHECKPOINTS}
         return data

@@ -13,11 +13,11 @@ from pipelines.inputs import PICTURES, InputKind
 from pixelperfect_models.errors import UserError, suggest
 from pixelperfect_models.images import read_array
 from tuner.recipe import ImagePair, ImagesSpec, JudgeSpec, PipelineSpec, Recipe
-from tuner.recipe_images import ImagesError, absolute, check_pictures, find_pairs
+from tuner.recipe_images import ImagesError, absolute, check_pictures, find_pairs, find_training_photos
 from tuner.recipe_objective import REGIONS, Objective
 from tuner.recipe_pipeline import load_pipeline, resolve_parameters, resolve_search
 from tuner.recipe_problems import report
-from tuner.recipe_search import Search, SearchSpec
+from tuner.recipe_search import Search, SearchSpec, TrainSearch
 from tuner.recipe_yaml import Source, read_source
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -81,6 +81,8 @@ def _resolve(document: Source, path: Path | None, folder: Path, check_images: bo
     pairs: tuple[ImagePair, ...] = ()
     if images and check_images and not document.has_problems_below("images"):
         pairs = _find_pictures(images, folder, document, kind)
+    if isinstance(search, TrainSearch):
+        search = _find_training_photos(search, folder, document, check_images)
     if objective:
         objective = _resolve_regions(objective, pairs, folder, document, kind)
     if judge and judge.weights is not None:
@@ -133,6 +135,15 @@ def _find_pictures(images: ImagesSpec, folder: Path, document: Source, kind: Inp
     for key, message in check_pictures(pairs, kind):
         document.problem(("images", key), message)
     return pairs
+
+
+def _find_training_photos(search: TrainSearch, folder: Path, document: Source, look: bool) -> TrainSearch:
+    """With absolute paths, of the files that are found; of the patterns unless ``look``."""
+    try:
+        return find_training_photos(search, folder, look)
+    except ImagesError as error:
+        document.problem(("search", error.key), str(error))
+        return search
 
 
 def _absolute_patterns(images: ImagesSpec, folder: Path) -> dict[str, Any]:

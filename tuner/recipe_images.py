@@ -11,6 +11,7 @@ from pipelines.inputs import PICTURES, InputKind
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import read_array
 from tuner.recipe import ImagePair, ImagesSpec
+from tuner.recipe_search import TrainSearch
 
 _SHOWN = 6
 
@@ -47,6 +48,33 @@ def find_pairs(images: ImagesSpec, folder: Path, kind: InputKind = PICTURES) -> 
     pairs = pairs[: images.limit]
     names = unique_names([input_path for input_path, _ in pairs])
     return tuple(ImagePair(name, *pair) for name, pair in zip(names, pairs, strict=True))
+
+
+def find_training_photos(search: TrainSearch, folder: Path, look: bool = True) -> TrainSearch:
+    """``search`` with the absolute paths of the photos to train on, each with its input where the recipe has inputs.
+
+    Args:
+        look: False leaves the patterns, made absolute; nothing is looked for.
+
+    Raises:
+        ImagesError: nothing found, or photos and inputs that do not pair.
+    """
+    given = {"photos": search.photos, "inputs": search.inputs}
+    if not look:
+        patterns = {key: [value] if isinstance(value, str) else value for key, value in given.items() if value}
+        return search.model_copy(
+            update={key: [str(absolute(each, folder)) for each in value] for key, value in patterns.items()}
+        )
+    photos = expand(search.photos, folder, "photos")
+    if search.inputs is None:
+        return search.model_copy(update={"photos": [str(path) for path in photos]})
+    try:
+        pairs = list(pair_up(expand(search.inputs, folder, "inputs"), photos))
+    except ImagesError as error:
+        raise ImagesError("inputs" if error.key == "reference" else error.key, str(error)) from None
+    return search.model_copy(
+        update={"inputs": [str(given) for given, _ in pairs], "photos": [str(photo) for _, photo in pairs]}
+    )
 
 
 def absolute(path: str, folder: Path) -> Path:

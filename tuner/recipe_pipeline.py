@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pipelines
 from pipelines import Choice, Parameter
 from pixelperfect_models.errors import UserError, suggest
 from tuner.recipe import PipelineSpec, Scalar, SearchSpace
-from tuner.recipe_search import GradientSearch, OptunaSearch, Search, SweepSearch
+from tuner.recipe_search import GradientSearch, OptunaSearch, Search, SweepSearch, TrainSearch
 from tuner.recipe_yaml import Source, found
 
 if TYPE_CHECKING:
@@ -24,18 +25,27 @@ def load_pipeline(spec: PipelineSpec, source: Source, folder: Path) -> tuple[Pip
     A problem is recorded and None returned for the pipeline when there is none.
     """
     try:
-        options = dict(spec.options)
-        # Not what is found is a pipeline: load says which part of the contract is broken.
-        for key in getattr(pipelines.find(spec.name), "path_options", ()):
-            if isinstance(options.get(key), str):
-                options[key] = str((folder / Path(options[key]).expanduser()).absolute())
-        spec = spec.model_copy(update={"options": options})
-        return spec, pipelines.load(spec.name, options)
+        spec = spec.model_copy(update={"options": absolute_options(spec.name, spec.options, folder)})
+        return spec, pipelines.load(spec.name, spec.options)
     except pipelines.OptionsError as error:
         source.problem((_KEY, "options") if spec.options else (_KEY,), str(error))
     except UserError as error:
         source.problem((_KEY, "name"), str(error))
     return spec, None
+
+
+def absolute_options(name: str, options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A pipeline's options with those that are paths absolute; they are relative to ``folder``, the recipe's.
+
+    Raises:
+        UserError: there is no pipeline of this name.
+    """
+    resolved = dict(options)
+    # Not what is found is a pipeline: load says which part of the contract is broken.
+    for key in getattr(pipelines.find(name), "path_options", ()):
+        if isinstance(resolved.get(key), str):
+            resolved[key] = str((folder / Path(resolved[key]).expanduser()).absolute())
+    return resolved
 
 
 def resolve_parameters(spec: PipelineSpec, pipeline: Pipeline, source: Source) -> PipelineSpec:
@@ -65,7 +75,7 @@ def resolve_search(
     source: Source,
     incumbent: bool = False,
     pareto: bool = False,
-) -> GradientSearch | OptunaSearch | SweepSearch:
+) -> GradientSearch | OptunaSearch | SweepSearch | TrainSearch:
     """What ``auto`` stands for here; a gradient search that this pipeline cannot have is recorded as a problem.
 
     ``incumbent``: candidates are compared with the best so far, a reference that changes under a descent.
@@ -89,7 +99,7 @@ def resolve_search(
                 "found gradient, which climbs one objective, beside objective.pareto, expected optuna or auto",
             )
         return search
-    if isinstance(search, OptunaSearch | SweepSearch):
+    if isinstance(search, OptunaSearch | SweepSearch | TrainSearch):
         return search
     if steps or incumbent or pareto or not pipeline.differentiable:
         trials = search.trials if search.trials is not None else OptunaSearch().trials

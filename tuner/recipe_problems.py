@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from pixelperfect_models.errors import suggest
-from tuner.recipe_search import AutoSearch, GradientSearch, OptunaSearch, SweepSearch
+from tuner.recipe_search import AutoSearch, GradientSearch, OptunaSearch, SweepSearch, TrainSearch
 from tuner.recipe_yaml import KeyPath, Source, found, has_entry
 
 _STRATEGIES: dict[str, type[BaseModel]] = {
@@ -17,6 +17,7 @@ _STRATEGIES: dict[str, type[BaseModel]] = {
     "gradient": GradientSearch,
     "optuna": OptunaSearch,
     "sweep": SweepSearch,
+    "train": TrainSearch,
 }
 
 _EXPECTED = {

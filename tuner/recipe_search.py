@@ -99,5 +99,78 @@ class SweepSearch(RecipeModel):
     timeout: float | None = Field(default=None, gt=0, description=_TIMEOUT)
 
 
-Search = AutoSearch | GradientSearch | OptunaSearch | SweepSearch
+class TrainSearch(RecipeModel):
+    """Trains the network of pipeline `network` on photos, through the judge; every checkpoint is a trial."""
+
+    # In a file the key is needed: without it the strategy is auto.
+    model_config = ConfigDict(json_schema_extra={"required": ["strategy"]})
+
+    strategy: Literal["train"] = Field(default="train", description="Needs the pipeline `network`.")
+    photos: str | list[str] = Field(
+        min_length=1,
+        description="Path, glob or list of them: clean photos to train on, other ones than those of `images`.",
+    )
+    inputs: str | list[str] | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "The degraded version of each photo, paired as `images` are. Default: a high-ISO shot of each crop is "
+            "simulated, from `photons` and `read_noise`."
+        ),
+    )
+    steps: int = Field(default=2000, ge=1, description="Training steps; the learning rate falls until the last one.")
+    batch: int = Field(default=8, ge=1, description="Crops a step.")
+    crop: int = Field(default=96, ge=32, description="Side of the crops, pixels.")
+    evaluate_every: int = Field(
+        default=250, ge=1, description="Write a checkpoint after every so many steps, and judge it: one trial."
+    )
+    learning_rate: float = Field(default=0.002, gt=0, le=1, description="AdamW's highest learning rate.")
+    l1: float = Field(default=1.0, ge=0, description="Weight of the fidelity term, a smooth L1 on sRGB in [0, 1].")
+    perceptual: float = Field(
+        default=0.01,
+        ge=0,
+        description=(
+            "Weight of the judge's term: `objective.score.weight` times the difference from the clean photo, and "
+            "`objective.penalties`. 0 trains by the fidelity term alone."
+        ),
+    )
+    perceptual_every: int = Field(
+        default=1, ge=1, description="Ask the judge at every so many steps only, with its weight times that."
+    )
+    photons: list[float] = Field(
+        default=[150.0, 600.0],
+        min_length=2,
+        max_length=2,
+        description="Simulated shots: smallest and largest number of photons at white, drawn evenly in the logarithm.",
+    )
+    read_noise: list[float] = Field(
+        default=[0.006, 0.014],
+        min_length=2,
+        max_length=2,
+        description="Simulated shots: smallest and largest standard deviation of the read noise, in units of white.",
+    )
+    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
+        default="auto", description="Of the network's arithmetic; `auto`: bf16-mixed where the processor computes it."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of crops, noise and what the network draws.")
+    timeout: float | None = Field(
+        default=None, gt=0, description="Stop after so many seconds, with a last checkpoint. Default: no limit."
+    )
+
+    @model_validator(mode="after")
+    def _terms(self) -> TrainSearch:
+        if self.l1 == 0 and self.perceptual == 0:
+            raise PydanticCustomError("terms", "found l1: 0 and perceptual: 0, expected something to minimise")
+        for key in ("photons", "read_noise"):
+            low, high = getattr(self, key)
+            if not 0 < low <= high:
+                raise PydanticCustomError(
+                    "span",
+                    "found {key}: [{low}, {high}], expected 0 < smallest <= largest",
+                    {"key": key, "low": f"{low:g}", "high": f"{high:g}"},
+                )
+        return self
+
+
+Search = AutoSearch | GradientSearch | OptunaSearch | SweepSearch | TrainSearch
 SearchSpec = Annotated[Search, Field(discriminator="strategy")]

@@ -117,7 +117,7 @@ def run(
         run_folder.write_yaml(folder / run_folder.RECIPE, resolved)
         if not (folder / run_folder.ENVIRONMENT).exists():
             run_folder.write_json(folder / run_folder.ENVIRONMENT, run_folder.environment())
-        task = Task(objective, space, study, recipe.search, search.budget(space, recipe.search))
+        task = Task(objective, space, study, recipe.search, search.budget(space, recipe.search), folder)
         keeper = _Keeper(folder, study, space, recipe)
         progress = Progress(console or Console(stderr=True), task.budget, len(study.counted), quiet, name)
 

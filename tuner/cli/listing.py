@@ -105,13 +105,14 @@ def _types() -> list[dict[str, Any]]:
 
 
 def _searches() -> list[dict[str, Any]]:
-    from tuner.recipe_search import AutoSearch, GradientSearch, OptunaSearch, SweepSearch
+    from tuner.recipe_search import AutoSearch, GradientSearch, OptunaSearch, SweepSearch, TrainSearch
 
     rows = [
         {"strategy": "auto", "sampler": None, "doc": _first_line(AutoSearch)},
         {"strategy": "gradient", "sampler": None, "doc": _first_line(GradientSearch)},
     ]
     rows.append({"strategy": "sweep", "sampler": None, "doc": _first_line(SweepSearch)})
+    rows.append({"strategy": "train", "sampler": None, "doc": _first_line(TrainSearch)})
     rows += [{"strategy": "optuna", "sampler": name, "doc": doc} for name, doc in OptunaSearch.SAMPLERS.items()]
     return rows
 

@@ -15,16 +15,19 @@ RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")
 
 
 def read_best(run_dir: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """The pipeline's name, its options, and the best parameters, fixed and searched, of a run.
+    """The pipeline's name, its options (paths absolute), and the best parameters, fixed and searched, of a run.
 
     Raises:
         UserError: it is no run's folder, or no trial of it is done yet.
     """
+    from tuner.recipe_pipeline import absolute_options
+
     recipe = _read(run_dir, "recipe.yaml")
     pipeline = recipe.get("pipeline")
     if not isinstance(pipeline, Mapping) or not isinstance(pipeline.get("name"), str):
         raise UserError(f"{run_dir / 'recipe.yaml'}: pipeline.name: found nothing, expected the name of a pipeline")
-    return pipeline["name"], dict(pipeline.get("options") or {}), _read(run_dir, "best_parameters.yaml")
+    options = absolute_options(pipeline["name"], pipeline.get("options") or {}, run_dir)
+    return pipeline["name"], options, _read(run_dir, "best_parameters.yaml")
 
 
 def _read(run_dir: Path, name: str) -> dict[str, Any]:

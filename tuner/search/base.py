@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from optuna.samplers import BaseSampler
@@ -27,6 +28,7 @@ class Task:
         study: where trials are recorded, those of earlier sessions among them.
         spec: the recipe's ``search`` section.
         budget: how many counted trials the study has when the search is done.
+        folder: the run's folder, absolute; a strategy may keep files of its own in a folder below it.
         started: when this session began, on ``time.monotonic``'s clock.
     """
 
@@ -35,6 +37,7 @@ class Task:
     study: RunStudy
     spec: Any
     budget: int
+    folder: Path
     started: float = field(default_factory=time.monotonic)
 
     @property

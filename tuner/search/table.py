@@ -7,8 +7,14 @@ from tuner.search.base import Search
 from tuner.search.gradient import GradientAscent
 from tuner.search.optuna_search import OptunaStrategy
 from tuner.search.sweep import Sweep
+from tuner.search.train import Training
 
-STRATEGIES: dict[str, Search] = {"gradient": GradientAscent(), "optuna": OptunaStrategy(), "sweep": Sweep()}
+STRATEGIES: dict[str, Search] = {
+    "gradient": GradientAscent(),
+    "optuna": OptunaStrategy(),
+    "sweep": Sweep(),
+    "train": Training(),
+}
 """Strategy name to strategy. ``auto`` is one of these once the recipe is loaded (:func:`tuner.load_recipe`)."""
 
 
