@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.study import value_of
+from tuner.trial_words import is_feasible, standing
 
 PLAIN_EVERY = 5.0
 """Seconds between two lines where the output is no terminal."""
@@ -25,6 +26,8 @@ _BAR_WIDTH = 24
 _BARS = 6
 _LEAST_SHOWN = 0.005
 """Types whose 95th percentile stays below this in start and best are not shown: nobody sees that little."""
+_LEAST_PART = 5e-5
+"""Parts of the value that would be shown as 0.0000 at start and best are left out."""
 
 
 class Progress:
@@ -44,7 +47,7 @@ class Progress:
         self._before = self._done = done
         self._quiet = quiet
         self._name = name
-        self._failed = 0
+        self._failed = self._pruned = self._infeasible = 0
         self._history: list[float] = []
         self._start: FrozenTrial | None = None
         self._best: FrozenTrial | None = None
@@ -78,6 +81,8 @@ class Progress:
         value = None if best is None else value_of(best)
         if value is not None:
             self._history.append(value)
+        self._pruned += trial.state == TrialState.PRUNED
+        self._infeasible += trial.state == TrialState.COMPLETE and not is_feasible(trial)
         if trial.state == TrialState.FAIL:
             self._failed += 1
             self._reason = str(trial.user_attrs.get("reason", ""))
@@ -89,15 +94,21 @@ class Progress:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The panel, for rich."""
         ascii_only = not console.encoding.lower().startswith("utf")
-        parts: list[Any] = [Text(self._summary(), style="bold", overflow="ellipsis", no_wrap=True)]
-        done = Table.grid()  # a bare bar ends without a new line
-        done.add_row(ProgressBar(max(1, self._total), min(self._done, self._total), width=_SPARK_WIDTH))
+        title = ": ".join(text for text in (self._name, self._value()) if text)
+        parts: list[Any] = [Text(title, style="bold", overflow="ellipsis", no_wrap=True)]
+        done = Table.grid(padding=(0, 2))  # a bare bar ends without a new line
+        pace = Text(self._pace(), overflow="ellipsis", no_wrap=True)
+        done.add_row(ProgressBar(max(1, self._total), min(self._done, self._total), width=_BAR_WIDTH), pace)
         parts.append(done)
+        counts = self._counts()
+        if counts:
+            parts.append(Text(counts, style="yellow", overflow="ellipsis", no_wrap=True))
         if self._history:
             parts.append(Text(f"{sparkline(self._history, ascii_only)}  best value so far", style="cyan"))
         made_of = self._made_of(ascii_only)
         if made_of:
             parts.append(Text(made_of, overflow="ellipsis", no_wrap=True))
+        parts.extend(self._constraints(ascii_only))
         bars = self._type_bars(ascii_only)
         if bars is not None:
             parts.append(bars)
@@ -111,13 +122,26 @@ class Progress:
             return ""
         before, after = value_parts(self._start), value_parts(self._best)
         arrow = "->" if ascii_only else "\N{RIGHTWARDS ARROW}"
-        moved = [name for name in after if before.get(name, 0.0) or after[name]]
+        moved = [name for name in after if max(abs(before.get(name, 0.0)), abs(after[name])) >= _LEAST_PART]
         return ", ".join(f"{name} {before.get(name, 0.0):+.4f} {arrow} {after[name]:+.4f}" for name in moved)
+
+    def _constraints(self, ascii_only: bool) -> list[Text]:
+        """A line for each constraint: how it stood at the start, and how it stands at the best."""
+        if self._best is None:
+            return []
+        arrow = "->" if ascii_only else "\N{RIGHTWARDS ARROW}"
+        lines = []
+        for name, violation in self._best.constraints.items():
+            before = None if self._start is None else self._start.constraints.get(name)
+            changed = "" if before is None else f"{standing(before)} {arrow} "
+            style = "green" if violation <= 0 else "red"
+            lines.append(Text(f"{name}: {changed}{standing(violation)}", style, overflow="ellipsis", no_wrap=True))
+        return lines
 
     def _type_bars(self, ascii_only: bool) -> Table | None:
         if self._best is None or self._start is None:
             return None
-        rows = worst_types(self._start.user_attrs["statistics"], self._best.user_attrs["statistics"])
+        rows = worst_types(*(side.user_attrs.get("statistics", {}) for side in (self._start, self._best)))
         if not rows:
             return None
         table = Table(box=None, show_header=True, header_style="dim", pad_edge=False)
@@ -134,19 +158,30 @@ class Progress:
         return table
 
     def _summary(self) -> str:
-        elapsed = max(time.monotonic() - self._began, 1e-9)
-        made = self._done - self._before
-        parts = [f"{self._done}/{self._total} trials"]
+        """Everything in one line, for where there is no terminal."""
+        done, *pace = self._pace().split(", ")
+        return ", ".join(part for part in (done, self._value(), self._counts(), *pace) if part)
+
+    def _value(self) -> str:
+        parts = []
         value = None if self._best is None else value_of(self._best)
         if self._best is not None and value is not None:
             begun = value_of(self._start) if self._start is not None else None
             parts.append(f"best {value:+.4f}" + ("" if begun is None else f" (start {begun:+.4f})"))
-            if not self._best.user_attrs.get("feasible", True):
+            if not is_feasible(self._best):
                 parts.append("no trial meets the constraints yet")
         if self._front:
             parts.append(f"{self._front} on the Pareto front")
-        if self._failed:
-            parts.append(f"{self._failed} failed")
+        return ", ".join(parts)
+
+    def _counts(self) -> str:
+        counts = (("break a constraint", self._infeasible), ("pruned", self._pruned), ("failed", self._failed))
+        return ", ".join(f"{count} {word}" for word, count in counts if count)
+
+    def _pace(self) -> str:
+        elapsed = max(time.monotonic() - self._began, 1e-9)
+        made = self._done - self._before
+        parts = [f"{self._done}/{self._total} trials"]
         if made:
             parts.append(f"{made / elapsed:.2f} trials/s")
             left = max(0, self._total - self._done)

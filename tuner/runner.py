@@ -13,6 +13,7 @@ from rich.console import Console
 import pipelines
 from pixelperfect_models.errors import PixelPerfectError
 from tuner import interrupts, run_folder
+from tuner.events import EventLines
 from tuner.live import Progress
 from tuner.objective import Judge, Objective
 from tuner.parameter_space import ParameterSpace
@@ -85,6 +86,7 @@ def run(
     console: Console | None = None,
     quiet: bool = False,
     judge: Judge | None = None,
+    events: EventLines | None = None,
 ) -> Result:
     """Search, and leave everything in the run's folder.
 
@@ -95,6 +97,7 @@ def run(
         console: where progress is shown. Default: standard error.
         quiet: show no progress.
         judge: instead of the recipe's own.
+        events: told of the start and of every trial; its other events are the caller's to send.
 
     Raises:
         UserError: something in recipe or folder is wrong; nothing was searched.
@@ -124,7 +127,11 @@ def run(
         def record(trial: FrozenTrial) -> None:
             keeper.record(trial)
             progress.update(trial, study.best, study.start, len(study.front))
+            if events is not None:
+                events.update(trial, study.best, len(study.front))
 
+        if events is not None:
+            events.started(folder, recipe, task.budget, len(study.counted), study.best)
         study.on_record = record
         with interrupts.handled(), progress:
             try:

@@ -113,6 +113,28 @@ def test_unmet_constraints_are_told() -> None:
     assert "no trial meets the constraints yet" in text_of(stream)
 
 
+def test_constraints_are_shown_at_start_and_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    screen, stream = console(terminal=True)
+    broken = create_trial(value=1.0, user_attrs={"feasible": False}, constraints={"bytes<=9": 0.5, "seconds<=1": -0.2})
+    kept = create_trial(value=0.5, user_attrs={"feasible": True}, constraints={"bytes<=9": 0.0, "seconds<=1": 0.1})
+    progress = Progress(screen, total=3)
+    with progress:
+        progress.update(broken, broken, broken)
+        progress.update(create_trial(state=TrialState.PRUNED, value=0.1), broken, broken)
+        progress.update(kept, kept, broken)
+    text = text_of(stream)
+    assert "\x1b[32mbytes<=9: broken by 50 % → kept" in text
+    assert "\x1b[31mseconds<=1: kept → broken by 10 %" in text
+    assert "2 break a constraint, 1 pruned" in plain(text)
+
+
+def test_a_narrow_terminal_is_not_overrun() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    follow(Progress(Console(file=stream, force_terminal=True, width=44), total=10))
+    assert max(len(line.rstrip()) for line in plain(text_of(stream)).replace("\r", "\n").splitlines()) <= 44
+
+
 def test_sparkline() -> None:
     assert sparkline([0.0, 0.5, 1.0]) == "▁▅█"
     assert sparkline([3.0, 3.0]) == "▁▁"

@@ -6,11 +6,12 @@ Rich honours NO_COLOR by itself.
 from __future__ import annotations
 
 import json
-import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+from tuner.json_numbers import finite
 
 _NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?|")
 
@@ -49,7 +50,7 @@ def facts(rows: Sequence[Sequence[Any]]) -> None:
 
 def emit_json(data: Any) -> None:
     """Print ``data`` as JSON; numbers that are not finite, which JSON has not, become null."""
-    print(json.dumps(_finite(data), indent=2, ensure_ascii=False))
+    print(json.dumps(finite(data), indent=2, ensure_ascii=False))
 
 
 def note(message: str) -> None:
@@ -61,13 +62,3 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return "" if value is None else str(value)
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        return {str(key): _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    if isinstance(data, float) and not math.isfinite(data):
-        return None
-    return data

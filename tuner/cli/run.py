@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,23 +32,38 @@ def run(
         bool, typer.Option("--resume", help="Go on with the run in --out, or with the newest of this name.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="A line of JSON for every event on standard output, and no other progress.")
+    ] = False,
 ) -> None:
     """Search for the parameters that look best, as a recipe says.
 
     The run's folder keeps every trial, the best parameters, pictures and a report. A stopped run (Ctrl-C) goes on
     with --resume.
     """
+    from tuner.events import EventLines
     from tuner.recipe_file import load_recipe
     from tuner.report import write_report
+    from tuner.runner import RunFailed
     from tuner.runner import run as search
 
     use_all_cores()
     loaded = load_recipe(recipe, overrides or ())
+    events = EventLines(sys.stdout) if json else None
     try:
-        result = search(loaded, out, resume, quiet=quiet)
+        result = search(loaded, out, resume, quiet=quiet or json, events=events)
     except KeyboardInterrupt:
+        if events is not None:
+            events.stopped()
         note("go on with the same command and --resume")
         raise
+    except RunFailed as error:
+        if events is not None:
+            events.failed(str(error))
+        raise
+    if events is not None:
+        events.finished(result.run_dir, write_report(result.run_dir))
+        return
     before = result.start["parameters"]
     rows = [(name, before.get(name), value) for name, value in result.best_parameters.items()]
     table(("parameter", "start", "best"), rows)

@@ -12,6 +12,7 @@ import yaml
 
 from pixelperfect_models.errors import UserError
 from tuner.study import open_study, value_of
+from tuner.trial_words import state_word
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class TrialRow:
 
     Attributes:
         number: Optuna's trial number.
-        state: ``complete``, ``infeasible`` (a constraint broken), ``failed``, ``interrupted`` or ``running``.
+        state: as :func:`tuner.trial_words.state_word` names it.
         value: the objective; None unless it was evaluated.
         score: mean score over the pictures, before its weight.
         parameters: the searched parameters.
@@ -107,22 +108,15 @@ def _json(path: Path) -> dict[str, Any]:
 def trial_row(trial: optuna.trial.FrozenTrial) -> TrialRow:
     """One trial of the study as a row."""
     attributes = trial.user_attrs
-    reason = str(attributes.get("reason", ""))
+    note = str(attributes.get("reason", ""))
     complete = trial.state == optuna.trial.TrialState.COMPLETE
-    if complete:
-        state = "complete" if attributes.get("feasible", True) else "infeasible"
-    elif trial.state == optuna.trial.TrialState.FAIL:
-        state = "interrupted" if reason == "interrupted" else "failed"
-    else:
-        state = trial.state.name.lower()
-    note = reason
     if attributes.get("role") == "defaults":
         note = note or "pipeline defaults"
     elif "step" in attributes and complete:
         note = f"start {attributes['start']}, step {attributes['step']}"
     return TrialRow(
         number=trial.number,
-        state=state,
+        state=state_word(trial),
         value=value_of(trial),
         score=attributes.get("score"),
         parameters=dict(trial.params),
