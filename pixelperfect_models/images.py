@@ -6,6 +6,9 @@ is not opaque, since what lies behind it is unknown), CMYK (converted). EXIF ori
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -22,6 +25,11 @@ MIN_SIDE = 16
 """The smallest side the judges take, pixels."""
 
 
+MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
+"""Larger pictures are refused before they are decoded (Pillow's limit, 178 megapixels): broken headers and
+decompression bombs ask for more."""
+
+
 class ImageFileError(UserError):
     """A picture file is missing, broken or of a kind that cannot be judged."""
 
@@ -32,7 +40,8 @@ def read_image(path: str | Path) -> torch.Tensor:
     16-bit files keep their precision. Grey and palette pictures become RGB; CMYK is converted.
 
     Raises:
-        ImageFileError: missing, truncated, not an image, smaller than 16 x 16, or partly transparent.
+        ImageFileError: missing, truncated, not an image, smaller than 16 x 16 or larger than
+            :data:`MOST_PIXELS`, or partly transparent.
     """
     return to_tensor(read_array(path))
 
@@ -44,24 +53,47 @@ def read_array(path: str | Path) -> np.ndarray:
         raise ImageFileError(f"{path}: no such file")
     if path.is_dir():
         raise ImageFileError(f"{path}: a folder, expected a picture file ({', '.join(SUFFIXES)})")
+    with _quiet():
+        array = _decoded(path)
+    height, width = array.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise ImageFileError(f"{path}: {width} x {height} pixels, expected at least {MIN_SIDE} x {MIN_SIDE}")
+    return array
+
+
+def _decoded(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as picture:
             deep = picture.mode.startswith(("I", "F")) or (
                 picture.format in ("PNG", "TIFF") and _is_16_bit(path, picture)
             )
-            array = _read_deep(path) if deep else _read_8_bit(path, picture)
+            return _read_deep(path) if deep else _read_8_bit(path, picture)
     except ImageFileError:
         raise
     except UnidentifiedImageError:
         raise ImageFileError(f"{path}: not a picture file that can be read ({', '.join(SUFFIXES)})") from None
     except PermissionError:
         raise ImageFileError(f"{path}: cannot be read (permission denied)") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageFileError(f"{path}: the picture is broken or truncated ({error})") from None
-    height, width = array.shape[:2]
-    if min(height, width) < MIN_SIDE:
-        raise ImageFileError(f"{path}: {width} x {height} pixels, expected at least {MIN_SIDE} x {MIN_SIDE}")
-    return array
+    except Image.DecompressionBombError:
+        raise ImageFileError(
+            f"{path}: more than {MOST_PIXELS // 1_000_000} megapixels, expected at most that"
+        ) from None
+    except Exception as error:  # of broken data decoders make OSError, SyntaxError, RuntimeError, struct.error, ...
+        reason = " ".join(str(error).split())[:200]
+        raise ImageFileError(f"{path}: the picture is broken or truncated ({reason})") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Decoders' warnings and log lines are left out: what matters of them is in the error that is raised."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def _is_16_bit(path: Path, picture: Image.Image) -> bool:

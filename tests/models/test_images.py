@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import resource
+import struct
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from pixelperfect_models.images import ImageFileError, list_images, read_image, read_mask, to_array, write_image
@@ -99,3 +105,90 @@ def test_masks_are_one_channel_and_folders_list_only_pictures(tmp_path: Path) ->
     (tmp_path / "notes.txt").write_text("x")
     assert read_mask(tmp_path / "mask.png").shape == (1, 1, 24, 32)
     assert [p.name for p in list_images(tmp_path)] == ["mask.png"]
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG whose header says any size and whose data is that of a few pixels."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(100)))]
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def ppm_header(width: int, height: int) -> bytes:
+    return f"P6 {width} {height} 255\n".encode() + bytes(100)
+
+
+@pytest.mark.parametrize("header", [png_header, ppm_header])
+def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path: Path, header: Callable[[int, int], bytes]) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for side in (100_000, 2**31 - 1):
+        (tmp_path / "huge.png").write_bytes(header(side, side))
+        with pytest.raises(ImageFileError, match=r"huge.png: (more than 178 megapixels|not a picture|the picture is)"):
+            read_image(tmp_path / "huge.png")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
+
+
+def test_a_text_chunk_that_unpacks_to_megabytes_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(colour()).save(tmp_path / "bomb.png")
+    data = (tmp_path / "bomb.png").read_bytes()
+    text = b"Comment\0\0" + zlib.compress(bytes(5_000_000))
+    chunk = struct.pack(">I", len(text)) + b"zTXt" + text + struct.pack(">I", zlib.crc32(b"zTXt" + text))
+    (tmp_path / "bomb.png").write_bytes(data[:33] + chunk + data[33:])
+    with pytest.raises(ImageFileError, match="broken or truncated"):
+        read_image(tmp_path / "bomb.png")
+
+
+def test_empty_one_pixel_and_misnamed_files(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    Image.fromarray(colour()[:1, :1]).save(tmp_path / "one.webp", lossless=True)
+    for name, reason in {"empty.jpg": "not a picture", "one.webp": "1 x 1 pixels, expected at least 16 x 16"}.items():
+        with pytest.raises(ImageFileError, match=reason):
+            read_image(tmp_path / name)
+    Image.fromarray(colour()).save(tmp_path / "a.jpg", format="PNG")  # read for what it is, not for its name
+    assert np.array_equal(np.round(to_array(read_image(tmp_path / "a.jpg")) * 255), colour())
+
+
+def whole_files(folder: Path) -> dict[str, bytes]:
+    """A small file of every format, and of the kinds that are read by other code."""
+    picture = Image.fromarray(colour())
+    exif = picture.getexif()
+    exif[274] = 6
+    for suffix in ("png", "jpg", "webp", "bmp", "ppm", "jp2", "avif", "tif"):
+        picture.save(folder / f"a.{suffix}", **({"exif": exif} if suffix in ("png", "jpg", "webp") else {}))
+    picture.save(folder / "progressive.jpg", progressive=True)
+    picture.save(folder / "lzw.tif", compression="tiff_lzw")
+    picture.quantize(16).save(folder / "palette.png")
+    picture.convert("CMYK").save(folder / "cmyk.jpg")
+    for suffix in ("png", "tif"):
+        cv2.imwrite(str(folder / f"deep.{suffix}"), colour().astype(np.uint16) * 200)
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def broken_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    folder = tmp_path_factory.mktemp("whole")
+    return tmp_path_factory.mktemp("broken"), whole_files(folder)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_damaged_files_give_a_picture_or_one_line(
+    data: st.DataObject, broken_folder: tuple[Path, dict[str, bytes]]
+) -> None:
+    folder, whole = broken_folder
+    name = data.draw(st.sampled_from(sorted(whole)))
+    damaged = bytearray(whole[name])
+    # Where headers are, damage does more than among the pixels.
+    for place in data.draw(st.lists(st.integers(0, min(len(damaged), 300) - 1), max_size=4)):
+        damaged[place] = data.draw(st.integers(0, 255))
+    keep = data.draw(st.integers(0, len(damaged)) | st.just(len(damaged)))
+    (folder / name).write_bytes(damaged[:keep])
+    try:
+        image = read_image(folder / name)
+    except ImageFileError as error:
+        assert str(error).startswith(str(folder / name)) and "\n" not in str(error) and len(str(error)) < 600
+    else:
+        assert image.shape[:2] == (1, 3) and bool(torch.isfinite(image).all())
+        assert float(image.min()) >= 0.0 and float(image.max()) <= 1.0
