@@ -30,4 +30,5 @@ def inverse_block_dct(coefficients: Tensor, like: Tensor) -> Tensor:
 def _basis(like: Tensor) -> Tensor:
     place = torch.arange(8).to(like)
     basis = 0.5 * torch.cos((2.0 * place[None, :] + 1.0) * place[:, None] * math.pi / 16.0)
-    return basis * torch.where(place[:, None] == 0, math.sqrt(0.5), 1.0)
+    basis[0] = math.sqrt(0.125)
+    return basis

@@ -8,19 +8,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from kornia.enhance import jpeg_codec_differentiable
 from PIL import Image
 from torch import Tensor
 
 from pipelines.compression.base import coded
 from pipelines.compression.jpeg_rate import estimated_bits
+from pipelines.compression.soft_jpeg import soft_jpeg
 from pipelines.compression.tables import CHROMA, LUMA, whole_numbers
 from pipelines.contract import Output, Pipeline
 from pipelines.parameters import Parameter, Parameters
 
-_KNOTS = (0.0, 1.0, 3.0, 6.0, 14.0)
+_KNOTS = (0.0, 1.0, 3.0, 5.0, 8.0, 14.0)
 """Diagonal frequencies u + v at which a table's factors are given; linear in the logarithm between them."""
-_BANDS = ("dc", "lowest", "low", "mid", "high")
+_BANDS = ("dc", "lowest", "low", "mid", "high", "highest")
 
 
 def _factor(what: str) -> Parameter:
@@ -30,9 +30,10 @@ def _factor(what: str) -> Parameter:
 class JpegTables(Pipeline):
     """JPEG 4:2:0 with the standard's tables times factors over frequency, for luma and chroma.
 
-    With gradients enabled the picture is Kornia's differentiable JPEG (Reich et al. 2024) with unrounded tables;
-    without, it is what libjpeg makes of whole-numbered ones. Measures: those of the codecs, of the real file either
-    way, and ``bits_per_pixel_estimate``, with a gradient (:func:`pipelines.compression.jpeg_rate.estimated_bits`).
+    With gradients enabled the picture is that of :func:`pipelines.compression.soft_jpeg.soft_jpeg` with unrounded
+    tables; without, it is what libjpeg makes of whole-numbered ones. Measures: those of the codecs, of the real file
+    either way, and ``bits_per_pixel_estimate``, with a gradient
+    (:func:`pipelines.compression.jpeg_rate.estimated_bits`).
     """
 
     name = "compression.jpeg_tables"
@@ -62,9 +63,7 @@ class JpegTables(Pipeline):
         measures = {**real.measures, "bits_per_pixel_estimate": bits}
         if not torch.is_grad_enabled():
             return Output(real.image, measures)
-        # At quality 50 Kornia takes the tables as they are.
-        quality_50 = image.new_full((1,), 50.0)
-        return Output(jpeg_codec_differentiable(image, quality_50, luma, chroma), measures)
+        return Output(soft_jpeg(image, luma, chroma), measures)
 
     def tables(self, quality: Tensor, luma_tilt: Tensor, bands: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Luma and chroma table, (8, 8), unrounded, within 1 to 255; rows are vertical frequencies."""
@@ -93,7 +92,7 @@ def save_options(luma: Tensor, chroma: Tensor) -> dict[str, Any]:
 
 
 def _interpolation() -> Tensor:
-    """(64, 5): weights of the knots at every frequency of a block."""
+    """(64, 6): weights of the knots at every frequency of a block."""
     diagonal = np.add.outer(np.arange(8.0), np.arange(8.0)).reshape(-1)
     columns = [np.interp(diagonal, _KNOTS, row) for row in np.eye(len(_KNOTS))]
     return torch.from_numpy(np.stack(columns, axis=1)).float()
