@@ -34,7 +34,7 @@ from pixelperfect_models.images import list_images, read_image
 
 DOCS = Path(__file__).parents[1] / "docs"
 QUALITIES = (35, 45, 55, 65, 75, 82, 88)
-NAMES = ("mdsi", "vsi", "haarpsi", "psnr", "ssim", "fsim", "gmsd")
+NAMES = ("mdsi", "vsi", "haarpsi", "psnr", "ssim")
 
 
 def tables_of(pipeline: JpegTables, parameters: dict[str, float]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,6 +17,9 @@ from pipelines.isp.tone_curve import srgb_decode, srgb_encode
 from pixelperfect_models.errors import UserError, suggest
 from pixelperfect_models.images import SUFFIXES, list_images, read_image
 
+MOST_FRAMES = 64
+"""A folder with more pictures is refused before they are read: it is no burst, and would fill the memory."""
+
 
 @dataclass(frozen=True)
 class Burst:
@@ -151,12 +154,14 @@ class BurstInput(InputKind):
         """The frames of a folder in the order of their names, or a burst made from a picture.
 
         Raises:
-            UserError: fewer than two frames, or frames of different sizes.
+            UserError: fewer than two frames, more than :data:`MOST_FRAMES`, or frames of different sizes.
         """
         path = Path(path)
         if not path.is_dir():
             return Burst(self.simulation.shoot(read_image(path), path.name)[0])
         files = list_images(path)
+        if len(files) > MOST_FRAMES:
+            raise UserError(f"{path}: {len(files)} pictures, expected the frames of one burst, at most {MOST_FRAMES}")
         frames = [read_image(file) for file in files]
         if len(frames) < 2:
             raise UserError(f"{path}: one frame ({files[0].name}), expected at least two pictures")

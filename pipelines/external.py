@@ -19,7 +19,7 @@ from pipelines.parameters import Choice, Parameter, Parameters
 from pipelines.process import ProgramError, run_program
 from pipelines.raw_path import RawPath, RawPathInput
 from pixelperfect_models.errors import UserError, suggest
-from pixelperfect_models.images import SUFFIXES, read_image, write_image
+from pixelperfect_models.images import SUFFIXES, picture_size, read_image, write_image
 
 PACKAGES = {
     "cjpeg": "libjpeg-turbo-progs",
@@ -143,14 +143,15 @@ class Command(Pipeline):
         if output.stat().st_size > self._most_bytes:
             raise PipelineError(self.name, f"the output has {output.stat().st_size} bytes, more than most_megabytes")
         try:
-            picture = read_image(output)
+            found = picture_size(output)  # looked at before the pixels are: they may be many
+            picture = read_image(output) if found == size else None
         except UserError as error:
             raise PipelineError(
                 self.name, f"the output is no picture: {str(error).replace(str(output.parent), '')}"
             ) from None
-        if tuple(picture.shape[-2:]) != size:
-            found = f"{picture.shape[-1]} x {picture.shape[-2]}"
-            raise PipelineError(self.name, f"the output is {found} pixels, expected {size[1]} x {size[0]} as the input")
+        if picture is None:
+            sizes = [f"{width} x {height}" for height, width in (found, size)]
+            raise PipelineError(self.name, f"the output is {sizes[0]} pixels, expected {sizes[1]} as the input")
         measured = files["encoded"] if files["encoded"].is_file() else output
         return picture, measured.stat().st_size
 

@@ -7,12 +7,14 @@ import os
 import resource
 import signal
 import subprocess
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 GRACE_S = 1.0
 """Seconds between asking a program to end and killing it."""
 _TAIL = 400
+_MARK = "TUNER_TRIAL"
 _ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -40,6 +42,8 @@ def run_program(arguments: Sequence[str], folder: Path, timeout: float, most_byt
     name = Path(arguments[0]).name
     said = folder / ".stderr"
     environment = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
+    mark = f"{_MARK}={uuid.uuid4().hex}"  # by which children are found that left the process group
+    environment |= dict([mark.split("=")])
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
@@ -66,6 +70,7 @@ def run_program(arguments: Sequence[str], folder: Path, timeout: float, most_byt
             raise ProgramError(f"{name} was still running after {timeout:g} s and was ended{_said(said)}") from None
         finally:
             _end_group(program)
+            _end_strays(mark)
     if code < 0:
         why = {signal.SIGXFSZ: f" (it wrote more than {most_bytes} bytes)", signal.SIGKILL: " (out of memory?)"}
         raise ProgramError(f"{name} was ended by signal {-code}{why.get(signal.Signals(-code), '')}{_said(said)}")
@@ -85,6 +90,17 @@ def _end_group(program: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             program.wait(patience)
     program.wait()
+
+
+def _end_strays(mark: str) -> None:
+    """Kill the processes that were started with ``mark`` in their environment (where there is /proc: on Linux).
+
+    A daemon has left the process group, but has its parent's environment all the same.
+    """
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # gone in the meantime, or another user's
+            if mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def _said(path: Path) -> str:

@@ -7,16 +7,19 @@ is not opaque, since what lies behind it is unknown), CMYK (converted). EXIF ori
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from pixelperfect_models.errors import UserError
+
+T = TypeVar("T")
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".jp2", ".avif")
 """File name endings that a folder of pictures is searched for."""
@@ -48,26 +51,38 @@ def read_image(path: str | Path) -> torch.Tensor:
 
 def read_array(path: str | Path) -> np.ndarray:
     """Read a picture as an (H, W, 3) float32 array in [0, 1]. Raises like :func:`read_image`."""
-    path = Path(path)
-    if not path.exists():
-        raise ImageFileError(f"{path}: no such file")
-    if path.is_dir():
-        raise ImageFileError(f"{path}: a folder, expected a picture file ({', '.join(SUFFIXES)})")
+    path = _existing(path)
     with _quiet():
-        array = _decoded(path)
+        array = _decode(path, _pixels)
     height, width = array.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise ImageFileError(f"{path}: {width} x {height} pixels, expected at least {MIN_SIDE} x {MIN_SIDE}")
     return array
 
 
-def _decoded(path: Path) -> np.ndarray:
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) of a picture file as :func:`read_image` would give it, from its header; nothing is decoded.
+
+    Raises ImageFileError where the header cannot be read.
+    """
+    with _quiet():
+        return _decode(_existing(path), _size)
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.exists():
+        raise ImageFileError(f"{path}: no such file")
+    if path.is_dir():
+        raise ImageFileError(f"{path}: a folder, expected a picture file ({', '.join(SUFFIXES)})")
+    return path
+
+
+def _decode(path: Path, read: Callable[[Path, Image.Image], T]) -> T:
+    """What ``read`` makes of the opened file; whatever a decoder raises becomes an ImageFileError."""
     try:
         with Image.open(path) as picture:
-            deep = picture.mode.startswith(("I", "F")) or (
-                picture.format in ("PNG", "TIFF") and _is_16_bit(path, picture)
-            )
-            return _read_deep(path) if deep else _read_8_bit(path, picture)
+            return read(path, picture)
     except ImageFileError:
         raise
     except UnidentifiedImageError:
@@ -81,6 +96,18 @@ def _decoded(path: Path) -> np.ndarray:
     except Exception as error:  # of broken data decoders make OSError, SyntaxError, RuntimeError, struct.error, ...
         reason = " ".join(str(error).split())[:200]
         raise ImageFileError(f"{path}: the picture is broken or truncated ({reason})") from None
+
+
+def _pixels(path: Path, picture: Image.Image) -> np.ndarray:
+    deep = picture.mode.startswith(("I", "F")) or (picture.format in ("PNG", "TIFF") and _is_16_bit(path, picture))
+    return _read_deep(path) if deep else _read_8_bit(path, picture)
+
+
+def _size(path: Path, picture: Image.Image) -> tuple[int, int]:
+    width, height = picture.size
+    # Orientations from 5 on are turned by 90 degrees.
+    turned = int(picture.getexif().get(ExifTags.Base.Orientation, 1)) >= 5
+    return (width, height) if turned else (height, width)
 
 
 @contextmanager

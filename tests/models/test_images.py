@@ -16,7 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pixelperfect_models.images import ImageFileError, list_images, read_image, read_mask, to_array, write_image
+from pixelperfect_models.images import (
+    ImageFileError,
+    list_images,
+    picture_size,
+    read_image,
+    read_mask,
+    to_array,
+    write_image,
+)
 
 GREY = np.tile(np.arange(32, dtype=np.uint8) * 8, (24, 1))
 
@@ -67,6 +75,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     exif[274] = 6  # turned by 90 degrees
     picture.save(tmp_path / "turned.jpg", exif=exif)
     assert read_image(tmp_path / "turned.jpg").shape == (1, 3, 32, 24)
+    assert picture_size(tmp_path / "turned.jpg") == (32, 24)
 
 
 def test_transparent_missing_truncated_tiny_and_foreign_files_are_named(tmp_path: Path) -> None:

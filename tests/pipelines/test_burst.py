@@ -118,5 +118,9 @@ def test_folders_of_frames(tmp_path: Path, photo: torch.Tensor) -> None:
         kind.read(folder)
     one = tmp_path / "one"
     write_image(one / "a.png", photo)
+    for index in range(65):
+        write_image(tmp_path / "many" / f"{index}.png", photo[..., :16, :16])
+    with pytest.raises(UserError, match="65 pictures, expected the frames of one burst, at most 64"):
+        kind.read(tmp_path / "many")
     with pytest.raises(UserError, match="one frame"):
         kind.read(one)

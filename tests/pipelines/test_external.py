@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -111,6 +112,27 @@ def test_children_of_a_program_that_is_done_are_ended_too(tmp_path: Path, pictur
     )
     assert torch.allclose(program(tmp_path, body)(picture), picture, atol=1e-6)
     assert running(mark) == []
+
+
+def test_a_daemon_is_ended_too(tmp_path: Path, picture: torch.Tensor) -> None:
+    mark = f"daemon_{time.time_ns()}"
+    body = (
+        f"import subprocess\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)', '{mark}'],"
+        " start_new_session=True)\nshutil.copy(source, target)"
+    )
+    assert torch.allclose(program(tmp_path, body)(picture), picture, atol=1e-6)
+    deadline = time.monotonic() + 2  # a killed process is there until it is reaped
+    while running(mark) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert running(mark) == []
+
+
+def test_a_huge_output_is_refused_before_it_is_decoded(tmp_path: Path, picture: torch.Tensor) -> None:
+    Image.new("L", (13_000, 13_000)).save(tmp_path / "huge.png")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(PipelineError, match="the output is 13000 x 13000 pixels, expected 40 x 24 as the input"):
+        program(tmp_path, f"shutil.copy({str(tmp_path / 'huge.png')!r}, target)")(picture)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB; the pixels are two gigabytes
 
 
 @pytest.mark.parametrize(
