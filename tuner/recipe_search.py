@@ -39,7 +39,7 @@ def _switch(value: object) -> object:
 # Shared by the strategies that evaluate one trial after another.
 Prune = Annotated[
     PruneSpec | None,
-    BeforeValidator(_switch),
+    BeforeValidator(_switch, json_schema_input_type=bool | PruneSpec | None),
     Field(
         description=(
             "Evaluate pictures one after another, in another order each trial, and stop where the best is out of "

@@ -58,7 +58,7 @@ class TableJudge:
 
 
 def candidate(number: int) -> Tensor:
-    return torch.full((1, 3, 4, 4), number / LEVELS)
+    return torch.full((1, 3, 16, 16), number / LEVELS)
 
 
 def incumbents(judge: Any, count: int = COUNT, penalties: tuple[Penalty, ...] = PENALTIES) -> Incumbents:

@@ -36,7 +36,7 @@ def _tiny_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch)
 
 
-def search(folder: Path, sampler: str = "random", trials: int = 30, out: str = "run", **sections: Any) -> Result:
+def search(folder: Path, sampler: str = "random", trials: int = 20, out: str = "run", **sections: Any) -> Result:
     if not (folder / "in").exists():
         make_pictures(folder, sizes=((16, 20),) * 8)
     options = {"strategy": "optuna", "sampler": sampler, "trials": trials, "seed": 3, "prune": True}
@@ -142,8 +142,8 @@ class TestRun:
         assert pruned.best["value"] == full.best["value"]
         record = json.loads((pruned.run_dir / "result.json").read_text())["pruning"]
         stopped = [trial for trial in pruned.trials if trial.state == TrialState.PRUNED]
-        assert record["pruned"] == len(stopped) > 10
-        assert record["pictures"] == 30 * 8
+        assert record["pruned"] == len(stopped) > 8
+        assert record["pictures"] == 20 * 8
         assert record["pictures_seen"] == sum(len(trial.user_attrs["pictures"]) for trial in pruned.trials)
         assert record["share"] == record["pictures_seen"] / record["pictures"] < 0.6
         assert "pruning" not in json.loads((full.run_dir / "result.json").read_text())
@@ -158,26 +158,26 @@ class TestRun:
             assert value_of(trial) is None
             assert trial.value == kept["predicted"] < pruned.best["value"]
 
-    @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "nsga2"])
+    @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
     def test_every_sampler_repeats_itself_and_goes_on_after_a_stop(
         self, tmp_path: Path, sampler: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        whole = search(tmp_path, sampler, 18, out="whole")
+        trials = 14  # beyond the random start of tpe, and a population of nsga2
+        whole = search(tmp_path, sampler, trials, out="whole")
         assert any(trial.state == TrialState.PRUNED for trial in whole.trials)
         process, calls = Power.process, itertools.count(1)
 
         def stopping(self: Power, image: Any, gamma: Any, lift: Any) -> Any:
-            if next(calls) > 50:
+            if next(calls) > 40:
                 raise KeyboardInterrupt
             return process(self, image, gamma, lift)
 
         with monkeypatch.context() as patch:
             patch.setattr(Power, "process", stopping)
             with pytest.raises(KeyboardInterrupt):
-                search(tmp_path, sampler, 18)
-        resumed = search(tmp_path, sampler, 18, resume=True)
-        compared = 7 if sampler == "cmaes" else 18  # cmaes draws by the trial's number, the stopped one's included
-        for one, other in zip(whole.trials[:compared], resumed.trials[:compared], strict=True):
+                search(tmp_path, sampler, trials)
+        resumed = search(tmp_path, sampler, trials, resume=True)
+        for one, other in zip(whole.trials, resumed.trials, strict=True):
             assert (one.params, one.state) == (other.params, other.state)
 
     def test_nothing_is_stopped_before_a_trial_keeps_the_constraints(self, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ class TestRun:
         with pytest.raises(UserError, match=r"search\.prune: the recipe has 3 picture.*at least 5 .* rule wilcoxon"):
             search(tmp_path, images=few, options={"prune": {"rule": "wilcoxon"}})
         search(tmp_path, trials=3, images=few)
-        with pytest.raises(UserError, match=r"search\.prune\.rule: found 'wilcox', expected 'gaussian' or 'wilcoxon'"):
+        with pytest.raises(UserError, match=r"search\.prune\.rule: found 'wilcox'.*expected 'gaussian' or 'wilcoxon'"):
             search(tmp_path, options={"prune": {"rule": "wilcox"}})
         with pytest.raises(UserError, match=r"search\.prune\.level: found 0.9, expected < 0.5"):
             search(tmp_path, options={"prune": {"level": 0.9}})

@@ -93,7 +93,8 @@ class Task:
     def _race(self, trial: Trial) -> PictureRace | None:
         if self._prune is None or trial.user_attrs.get("role") == "defaults":
             return None
-        return race(self.objective, self.study, self._prune, self.spec.seed, trial.number)
+        # By the trials that count, as samplers are: the same order again where an interrupted trial is repeated.
+        return race(self.objective, self.study, self._prune, self.spec.seed, len(self.study.counted))
 
 
 class Search(Protocol):
