@@ -39,7 +39,8 @@ class Evaluation:
     Attributes:
         value: the objective, larger is better.
         score: the judge's relational score, before its weight.
-        penalties: ``type/statistic/region`` to what it costs, weight included, >= 0.
+        penalties: ``type/statistic/region`` to what it costs, weight included, >= 0; below 0 where there is less of the
+            artefact than in the incumbent.
         costs: measure to what it costs, weight included.
         statistics: channel to signed ``mean`` and to ``p95`` and ``max`` of the excess, in intensity units.
         measures: what the pipeline reports; ``seconds`` is its time for a picture.
@@ -47,8 +48,10 @@ class Evaluation:
         pareto: the measures that are objectives of their own, in the recipe's order; empty without any.
         seconds: wall time of the whole evaluation.
         pictures: each picture's part.
-        offset: value of the incumbent this was compared with; 0 with fixed references.
+        offset: what the anchors add to score, penalties and costs (:mod:`tuner.incumbent`); 0 with fixed references.
         outputs: the pipeline's pictures, kept only when comparing with the incumbent.
+        worth: of each picture u(c) of :mod:`tuner.incumbent`; empty with fixed references.
+        left_out: how many pictures were not looked at, since the trial was hopeless; 0 for a whole evaluation.
     """
 
     value: float
@@ -63,6 +66,8 @@ class Evaluation:
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     costs: dict[str, float] = field(default_factory=dict)
     pareto: tuple[float, ...] = ()
+    left_out: int = 0
+    worth: tuple[float, ...] = ()
 
     @property
     def values(self) -> list[float]:
@@ -82,7 +87,7 @@ class Evaluation:
         }
         if self.costs:
             kept["costs"] = self.costs
-        return {**kept, "offset": self.offset} if self.offset else kept
+        return {**kept, "offset": self.offset, "worth": list(self.worth)} if self.worth else kept
 
 
 def mean_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuner.study import value_of
+from tuner.study import pictures_of, value_of
 from tuner.trial_words import is_feasible, standing
 
 PLAIN_EVERY = 5.0
@@ -48,6 +48,7 @@ class Progress:
         self._quiet = quiet
         self._name = name
         self._failed = self._pruned = self._infeasible = 0
+        self._seen = self._pictures = 0
         self._history: list[float] = []
         self._start: FrozenTrial | None = None
         self._best: FrozenTrial | None = None
@@ -82,6 +83,8 @@ class Progress:
         if value is not None:
             self._history.append(value)
         self._pruned += trial.state == TrialState.PRUNED
+        seen, pictures = pictures_of(trial)
+        self._seen, self._pictures = self._seen + seen, self._pictures + pictures
         self._infeasible += trial.state == TrialState.COMPLETE and not is_feasible(trial)
         if trial.state == TrialState.FAIL:
             self._failed += 1
@@ -175,7 +178,8 @@ class Progress:
         return ", ".join(parts)
 
     def _counts(self) -> str:
-        counts = (("break a constraint", self._infeasible), ("pruned", self._pruned), ("failed", self._failed))
+        pruned = "pruned" + (f" ({self._seen / self._pictures:.0%} of the pictures seen)" if self._pictures else "")
+        counts = (("break a constraint", self._infeasible), (pruned, self._pruned), ("failed", self._failed))
         return ", ".join(f"{count} {word}" for word, count in counts if count)
 
     def _pace(self) -> str:

@@ -2,7 +2,8 @@
 
     value = score.weight * score - sum of weight * max(0, statistic(excess) - above) - sum of weight * measure
 
-averaged over the pictures and maximised. It is differentiable in the parameters where the pipeline is.
+averaged over the pictures and maximised. It is differentiable in the parameters where the pipeline is. Where there is
+no reference, candidates are compared with earlier bests instead (:mod:`tuner.incumbent`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
@@ -20,6 +20,8 @@ from pixelperfect_models.channels import SIGNED_CHANNELS
 from pixelperfect_models.errors import PixelPerfectError, UserError, suggest
 from pixelperfect_models.map_statistics import Penalty, excess, map_table, statistic
 from tuner.evaluation import Evaluation, EvaluationError, PictureValue, mean_of
+from tuner.incumbent import Incumbents
+from tuner.parts import Judged, Part, compared, least
 from tuner.pictures import Picture, Regions
 from tuner.recipe_objective import Constraint, CostTerm, ParetoTerm
 
@@ -41,6 +43,17 @@ class Judge(Protocol):
         """How far apart the two look, (N,) >= 0; asked only where the score's kind is ``difference``."""
 
 
+class Race(Protocol):
+    """Looks on while the pictures are evaluated one after another (:mod:`tuner.search.pruning`)."""
+
+    @property
+    def order(self) -> Sequence[int]:
+        """The pictures' indices in the order in which they are evaluated."""
+
+    def hopeless(self, seen: Mapping[int, PictureValue]) -> bool:
+        """True when the pictures seen so far, by index, say that the rest need not be looked at."""
+
+
 class Objective:
     """A pipeline, pictures and a judge as a function of the parameters.
 
@@ -57,6 +70,7 @@ class Objective:
             draws the same ones in every trial.
         costs: measures that are taken from the value, weighted.
         pareto: measures that are objectives beside the value.
+        anchors: with how many earlier bests a candidate is compared where pictures have no reference.
 
     Attributes:
         amount_names: for each penalty the name of its statistic in ``PictureValue.amounts``; penalties that differ in
@@ -75,6 +89,7 @@ class Objective:
         seed: int = 0,
         costs: Sequence[CostTerm] = (),
         pareto: Sequence[ParetoTerm] = (),
+        anchors: int = 3,
     ) -> None:
         self.judge = judge
         self.pipeline = pipeline
@@ -93,24 +108,28 @@ class Objective:
             )
         self.amount_names = _amount_names(self.penalties)
         self._seed = seed
-        self._offset = 0.0
-        self._references = [
-            None if picture.reference is None else judge.prepare(picture.reference) for picture in self.pictures
-        ]
-        self._regions = [
-            None if picture.reference is None else Regions(picture.reference, picture.masks)
-            for picture in self.pictures
-        ]
+        self.anchors = anchors
+        self._incumbents: Incumbents | None = None
+        if self.follows_incumbent:
+            self._incumbents = Incumbents(judge, self.pictures, self.penalties, score_weight, anchors)
+        referenced = [(picture, picture.reference) for picture in self.pictures if picture.reference is not None]
+        self._references = [judge.prepare(reference) for _, reference in referenced]
+        self._regions = [Regions(reference, picture.masks) for picture, reference in referenced]
 
-    def evaluate(self, parameters: Mapping[str, Any]) -> Evaluation:
+    def evaluate(self, parameters: Mapping[str, Any], race: Race | None = None) -> Evaluation:
         """What these parameters (all of them, fixed ones too) are worth. No gradients.
+
+        Args:
+            parameters: name to value.
+            race: says in which order the pictures are evaluated and when to stop; the evaluation is then one of the
+                pictures seen, and its ``left_out`` says how many were not.
 
         Raises:
             EvaluationError: the pipeline raised or returned no picture, or the value is not finite.
             UserError: a constraint names a measure the pipeline does not report.
         """
         with torch.no_grad():
-            return self._evaluate(lambda: parameters, backward=False)
+            return self._evaluate(lambda: parameters, backward=False, race=race)
 
     def evaluate_backward(self, parameters: Callable[[], Mapping[str, Any]]) -> Evaluation:
         """Evaluate, and accumulate the gradient of ``-value`` in the leaves that the parameters come from.
@@ -128,25 +147,28 @@ class Objective:
         return self._evaluate(parameters, backward=True)
 
     def promote(self, evaluation: Evaluation) -> None:
-        """Make the evaluated candidate the incumbent: later ones are compared with its pictures.
+        """Make the evaluated candidate the incumbent: later ones are compared with its pictures, too."""
+        assert self._incumbents is not None
+        self._incumbents.promote(evaluation.outputs, evaluation.worth)
 
-        Its value becomes their offset, so that values of a run form one scale.
+    def restore_incumbent(self, parameters: Mapping[str, Any], worth: Sequence[float]) -> None:
+        """Run the pipeline again at an incumbent found earlier (on resuming) and promote it.
+
+        Args:
+            parameters: all of them.
+            worth: what its evaluation had as ``worth``.
         """
-        self._offset = evaluation.value
-        for index, (picture, output) in enumerate(zip(self.pictures, evaluation.outputs, strict=True)):
-            self._references[index] = self.judge.prepare(output)
-            self._regions[index] = Regions(output, picture.masks)
+        assert self._incumbents is not None
+        outputs = [self._run(picture, parameters).image.detach() for picture in self.pictures]
+        self._incumbents.promote(outputs, worth)
 
-    def restore_incumbent(self, parameters: Mapping[str, Any], value: float) -> None:
-        """Run the pipeline again at an incumbent found earlier (on resuming) and promote it."""
-        outputs = tuple(self._run(picture, parameters).image for picture in self.pictures)
-        self.promote(Evaluation(value, 0.0, {}, {}, {}, {}, 0.0, (), outputs=outputs))
-
-    def _evaluate(self, parameters: Callable[[], Mapping[str, Any]], backward: bool) -> Evaluation:
+    def _evaluate(
+        self, parameters: Callable[[], Mapping[str, Any]], backward: bool, race: Race | None = None
+    ) -> Evaluation:
         start = time.perf_counter()
-        parts = []
-        outputs = []
-        for index in range(len(self.pictures)):
+        found: dict[int, Part] = {}
+        images: dict[int, torch.Tensor] = {}
+        for index in range(len(self.pictures)) if race is None else race.order:
             value, part, image = self._one(index, parameters())
             if backward:
                 if not value.requires_grad:
@@ -155,53 +177,47 @@ class Objective:
                         "differentiable; use search.strategy: optuna, or set its differentiable to False"
                     )
                 (-value / len(self.pictures)).backward()  # type: ignore[no-untyped-call]
-            parts.append(part)
-            outputs.append(image)
+            found[index], images[index] = part, image
+            left = len(self.pictures) - len(found)
+            if left and race is not None and race.hopeless({i: each.value for i, each in found.items()}):
+                break
+        # In the recipe's order, so that a mean is the same number in whatever order the pictures were seen.
+        parts = [found[index] for index in sorted(found)]
         measures = mean_of([part.measures for part in parts])
-        value_mean = sum(part.value.value for part in parts) / len(parts)
+        pictures = [part.value for part in parts]
+        worth: tuple[float, ...] = ()
+        if self._incumbents is not None:
+            pictures, worth = least(parts)
+        value = sum(picture.value for picture in pictures) / len(parts)
+        penalties = mean_of([part.penalties for part in parts])
+        costs = mean_of([part.costs for part in parts])
+        score = sum(part.value.score for part in parts) / len(parts)
+        made_of = self.score_weight * score - sum(penalties.values()) - sum(costs.values())
         return Evaluation(
-            value=self._offset + value_mean,
-            score=sum(part.value.score for part in parts) / len(parts),
-            penalties=mean_of([part.penalties for part in parts]),
+            value=value,
+            score=score,
+            penalties=penalties,
             statistics={name: mean_of([part.statistics[name] for part in parts]) for name in parts[0].statistics},
             measures=measures,
             constraints=self._violations(measures),
             seconds=time.perf_counter() - start,
-            pictures=tuple(part.value for part in parts),
-            offset=self._offset,
-            outputs=tuple(outputs) if self.follows_incumbent else (),
-            costs=mean_of([part.costs for part in parts]),
+            pictures=tuple(pictures),
+            offset=value - made_of if worth else 0.0,
+            outputs=tuple(images[index] for index in sorted(images)) if self.follows_incumbent else (),
+            costs=costs,
             pareto=tuple(
                 float(_known_measure(measures, term.measure, "pareto", self.pipeline.name)) for term in self.pareto
             ),
+            left_out=len(self.pictures) - len(parts),
+            worth=worth,
         )
 
-    def _one(self, index: int, parameters: Mapping[str, Any]) -> tuple[torch.Tensor, _Part, torch.Tensor]:
+    def _one(self, index: int, parameters: Mapping[str, Any]) -> tuple[torch.Tensor, Part, torch.Tensor]:
         picture = self.pictures[index]
         output = self._run(picture, parameters)
         image = output.image
-        # Before there is an incumbent the first candidate is compared with itself, which gives 0.
-        reference, regions = self._references[index], self._regions[index]
-        if reference is None or regions is None:
-            reference, regions = self.judge.prepare(image.detach()), Regions(image.detach(), picture.masks)
-        maps, score = self.judge.judge(image, reference)
-        if self.score_kind == "difference":
-            score = -self.judge.difference(image, reference)
-        value = self.score_weight * score[0]
-        penalties: dict[str, float] = {}
-        amounts: dict[str, float] = {}
-        signed: dict[str, float] = {}
-        over = excess(maps, self.judge.types)
-        for penalty, name in zip(self.penalties, self.amount_names, strict=True):
-            channel = self.judge.types.index(penalty.type)
-            weight = regions.weight(penalty)
-            amount = statistic(over[:, channel : channel + 1], weight, penalty.statistic)[0, 0]
-            cost = penalty.weight * (amount - penalty.above).clamp(min=0.0)
-            value = value - cost
-            amounts[name] = float(amount.detach())
-            unclamped = "mean" if penalty.type in SIGNED_CHANNELS else penalty.statistic
-            signed[name] = float(statistic(2.0 * maps.detach()[:, channel : channel + 1] - 1.0, weight, unclamped))
-            penalties[penalty.label] = penalties.get(penalty.label, 0.0) + float(cost.detach())
+        judged = self._judged(index, image) if self._incumbents is None else compared(self._incumbents, index, image)
+        value = judged.value
         costs: dict[str, float] = {}
         for term in self.costs:
             spent = term.weight * _measured(output, term.measure, "costs", self.pipeline.name)
@@ -210,14 +226,37 @@ class Objective:
         number = float(value.detach())
         if not math.isfinite(number):
             raise EvaluationError(f"the objective is {number} on {picture.name}")
-        part = _Part(
-            PictureValue(picture.name, number, float(score[0].detach()), amounts, signed),
-            penalties,
-            map_table(maps, self.judge.types)[0],
+        part = Part(
+            PictureValue(picture.name, number, judged.score, judged.amounts, judged.signed),
+            judged.penalties,
+            map_table(judged.maps, self.judge.types)[0],
             {name: float(measure) for name, measure in output.measures.items()},
             costs,
+            judged.worth,
         )
         return value, part, image.detach()
+
+    def _judged(self, index: int, image: torch.Tensor) -> Judged:
+        """A picture against its reference."""
+        maps, score = self.judge.judge(image, self._references[index])
+        if self.score_kind == "difference":
+            score = -self.judge.difference(image, self._references[index])
+        value = self.score_weight * score[0]
+        penalties: dict[str, float] = {}
+        amounts: dict[str, float] = {}
+        signed: dict[str, float] = {}
+        over = excess(maps, self.judge.types)
+        for penalty, name in zip(self.penalties, self.amount_names, strict=True):
+            channel = self.judge.types.index(penalty.type)
+            weight = self._regions[index].weight(penalty)
+            amount = statistic(over[:, channel : channel + 1], weight, penalty.statistic)[0, 0]
+            cost = penalty.weight * (amount - penalty.above).clamp(min=0.0)
+            value = value - cost
+            amounts[name] = float(amount.detach())
+            unclamped = "mean" if penalty.type in SIGNED_CHANNELS else penalty.statistic
+            signed[name] = float(statistic(2.0 * maps.detach()[:, channel : channel + 1] - 1.0, weight, unclamped))
+            penalties[penalty.label] = penalties.get(penalty.label, 0.0) + float(cost.detach())
+        return Judged(value, float(score[0].detach()), penalties, maps, amounts, signed)
 
     def _run(self, picture: Picture, parameters: Mapping[str, Any]) -> Output:
         with torch.random.fork_rng(devices=[]):
@@ -250,15 +289,6 @@ def _amount_names(penalties: Sequence[Penalty]) -> tuple[str, ...]:
             namesakes = sum(label == penalty.label for label, _ in names)
             names[key] = f"{penalty.label}#{namesakes + 1}" if namesakes else penalty.label
     return tuple(names[penalty.label, str(penalty.mask)] for penalty in penalties)
-
-
-@dataclass(frozen=True)
-class _Part:
-    value: PictureValue
-    penalties: dict[str, float]
-    statistics: dict[str, dict[str, float]]
-    measures: dict[str, float]
-    costs: dict[str, float]
 
 
 def _known_measure(measures: Mapping[str, Any], name: str, key: str, pipeline: str) -> Any:

@@ -1,10 +1,19 @@
-"""The Pareto front of a study with several objectives: which trials are on it, and how it is written down."""
+"""The Pareto front of a study with several objectives: which trials are on it, how much it covers, how it is written.
+
+The *hypervolume* is the volume of what the front dominates, up to a reference point (E. Zitzler and L. Thiele,
+*Multiobjective Optimization Using Evolutionary Algorithms*, PPSN 1998). The reference point here is the worst value of
+each objective among all complete trials, so that nothing has to be chosen and every trial of a run lies within it; two
+runs are comparable only at one reference point of both. ``share`` is the hypervolume as a share of the box between that
+point and the best value of each objective: 1 where one trial is best in everything.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from optuna._hypervolume import compute_hypervolume  # the visualisation's own; no public name for it
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -35,6 +44,53 @@ def joined_front(
         if theirs == losses or any(a < b for a, b in zip(theirs, losses, strict=True)):
             kept.append(other)
     return [*kept, trial]
+
+
+def hypervolume_record(
+    trials: Sequence[FrozenTrial],
+    directions: Sequence[StudyDirection],
+    reference: Sequence[float] | None = None,
+    history: bool = False,
+) -> dict[str, Any] | None:
+    """How much the front of ``trials`` covers, by the module's definition.
+
+    Args:
+        trials: in order; those that failed are passed over, those that break a constraint count for the reference
+            point alone.
+        directions: of the study's objectives.
+        reference: another reference point, in the objectives' own units; what does not reach it covers nothing.
+        history: say it for every trial, too.
+
+    Returns:
+        ``reference``, ``hypervolume`` and ``share``; with ``history`` the share after each trial, aligned with
+        ``trials``. None while no trial is complete.
+    """
+    sign = np.array([-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions])
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if not complete:
+        return None
+    losses = sign * np.array([trial.values for trial in complete])
+    worst = losses.max(axis=0) if reference is None else sign * np.array(reference, dtype=float)
+    box = float(np.prod(np.maximum(worst - losses.min(axis=0), 0.0)))
+
+    def covered(front: Sequence[FrozenTrial]) -> float:
+        points = sign * np.array([trial.values for trial in front]).reshape(-1, len(sign))
+        return float(compute_hypervolume(points[(points <= worst).all(axis=1)], worst))
+
+    front: list[FrozenTrial] = []
+    shares: list[float] = []
+    for trial in trials:
+        front = joined_front(front, trial, directions)
+        if history:
+            joined = bool(front) and front[-1] is trial
+            shares.append(covered(front) / box if box and joined else shares[-1] if shares else 0.0)
+    volume = covered(front)
+    record: dict[str, Any] = {
+        "reference": (sign * worst).tolist(),
+        "hypervolume": volume,
+        "share": volume / box if box else 0.0,
+    }
+    return {**record, "history": shares} if history else record
 
 
 def front_record(front: Sequence[FrozenTrial], terms: Sequence[ParetoTerm], fixed: Mapping[str, Any]) -> dict[str, Any]:

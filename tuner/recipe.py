@@ -105,6 +105,14 @@ class ImagesSpec(RecipeModel):
             "`incumbent`: the best output so far (no ground truth)."
         ),
     )
+    anchors: int = Field(
+        default=3,
+        ge=2,
+        description=(
+            "With `reference: incumbent`: how many earlier outputs a candidate is compared with, those of the first "
+            "trial and of the latest bests (docs/incumbent.md)."
+        ),
+    )
     exclude: list[str] = Field(
         default_factory=list,
         description="Globs of pictures held out: a pair whose input or reference matches is left out.",

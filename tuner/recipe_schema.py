@@ -46,6 +46,10 @@ def _children(field: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[s
     """The mappings inside a key, with what is written between its name and theirs."""
     if "$ref" in field:
         yield "", schema["$defs"][field["$ref"].rsplit("/", 1)[-1]]
+    elif any("$ref" in option for option in field.get("anyOf", ())):  # a mapping that may be left out
+        for option in field["anyOf"]:
+            if "$ref" in option:
+                yield from _children(option, schema)
     elif "oneOf" in field:
         for option in field["oneOf"]:
             child = schema["$defs"][option["$ref"].rsplit("/", 1)[-1]]

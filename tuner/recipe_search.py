@@ -4,12 +4,49 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from tuner.recipe_model import RecipeModel
 
 _TIMEOUT = "Stop after so many seconds; the trial under way is finished. Default: no limit."
+
+
+class PruneSpec(RecipeModel):
+    """Early stopping of hopeless trials, picture by picture (docs/pruning.md)."""
+
+    rule: Literal["gaussian", "wilcoxon"] = Field(
+        default="gaussian",
+        description=(
+            "What tells that the best cannot be reached any more, from the differences on the pictures seen: "
+            "`gaussian` predicts the other pictures from them, by how pictures went together in earlier trials; "
+            "`wilcoxon` is the signed-rank test, which looks at each picture by itself."
+        ),
+    )
+    level: float = Field(
+        default=0.1,
+        gt=0,
+        lt=0.5,
+        description="A trial stops when the chance that it beats the best is below this. Larger stops earlier.",
+    )
+
+
+def _switch(value: object) -> object:
+    """``prune: true`` is ``prune: {}``, ``prune: false`` the same as leaving it out."""
+    return value if not isinstance(value, bool) else {} if value else None
+
+
+# Shared by the strategies that evaluate one trial after another.
+Prune = Annotated[
+    PruneSpec | None,
+    BeforeValidator(_switch, json_schema_input_type=bool | PruneSpec | None),
+    Field(
+        description=(
+            "Evaluate pictures one after another, in another order each trial, and stop where the best is out of "
+            "reach: `true`, or a mapping. Default: every trial sees every picture."
+        )
+    ),
+]
 
 
 class AutoSearch(RecipeModel):
@@ -69,6 +106,7 @@ class OptunaSearch(RecipeModel):
     points: int | None = Field(
         default=None, ge=2, description="Sampler `grid` only: values per continuous parameter. Default 5."
     )
+    prune: Prune = None
     seed: int = Field(default=0, ge=0, description="Seed of the sampler.")
     timeout: float | None = Field(default=None, gt=0, description=_TIMEOUT)
 

@@ -17,12 +17,13 @@ from tuner.events import EventLines
 from tuner.live import Progress
 from tuner.objective import Judge, Objective
 from tuner.parameter_space import ParameterSpace
-from tuner.pareto import front_record
+from tuner.pareto import front_record, hypervolume_record
 from tuner.pictures import read_penalties, read_pictures
 from tuner.recipe import Recipe
 from tuner.recipe_search import SweepSearch
 from tuner.report.sweep_page import write_sweep_page
 from tuner.search.base import Task
+from tuner.search.pruning import pruning_record
 from tuner.search.table import strategy
 from tuner.study import RunStudy, trial_record
 
@@ -75,6 +76,7 @@ def prepare(recipe: Recipe, judge: Judge | None = None) -> tuple[Objective, Para
         recipe.search.seed,
         recipe.objective.costs,
         recipe.objective.pareto,
+        recipe.images.anchors,
     )
     return objective, ParameterSpace.of(pipeline, recipe.pipeline)
 
@@ -165,16 +167,20 @@ class _Keeper:
         self._space = space
         self._search = recipe.search
         self._pareto = recipe.objective.pareto
+        self._pruned = getattr(recipe.search, "prune", None) is not None
 
     def record(self, trial: FrozenTrial) -> None:
         """A trial was recorded: write when it is the best, or on the Pareto front."""
         best = self._study.best
         joined = bool(self._study.front) and self._study.front[-1].number == trial.number
         if joined or (best is not None and best.number == trial.number):
-            self.write(interrupted=True)  # as it would be if the process were killed now
+            self.write(interrupted=True, hypervolume=False)  # as it would be if the process were killed now
 
-    def write(self, interrupted: bool) -> None:
-        """Write both files; nothing while no trial is complete."""
+    def write(self, interrupted: bool, hypervolume: bool = True) -> None:
+        """Write all of them; nothing while no trial is complete.
+
+        ``hypervolume``: with its history, which takes longer the longer the study is.
+        """
         if self._study.best is None:
             return
         result = self.result()
@@ -186,8 +192,11 @@ class _Keeper:
             if trial.datetime_complete is not None and trial.datetime_start is not None
         )
         run_folder.write_yaml(self._folder / run_folder.BEST, result.best_parameters)
+        front: dict[str, Any] = {}
         if self._pareto:
             front = front_record(self._study.front, self._pareto, self._space.fixed)
+            if hypervolume:
+                front["hypervolume"] = hypervolume_record(trials, self._study.study.directions, history=True)
             run_folder.write_json(self._folder / run_folder.PARETO, front)
         run_folder.write_json(
             self._folder / run_folder.RESULT,
@@ -202,6 +211,8 @@ class _Keeper:
                 "strategy": self._search.strategy,
                 "sampler": getattr(self._search, "sampler", None),
                 "direction": "maximize",
+                **({"pruning": pruning_record(trials)} if self._pruned else {}),
+                **({"hypervolume": front["hypervolume"]["hypervolume"]} if "hypervolume" in front else {}),
             },
         )
 

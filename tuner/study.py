@@ -1,13 +1,13 @@
 """The persistent record of a run's trials: an Optuna study in one append-only file of the run folder.
 
-What a trial's ``user_attrs`` hold is written by :meth:`RunStudy.complete`, :meth:`RunStudy.add` and
-:meth:`RunStudy.fail` and read back by :func:`trial_record`.
+What a trial's ``user_attrs`` hold is written by :meth:`RunStudy.complete`, :meth:`RunStudy.prune`,
+:meth:`RunStudy.add` and :meth:`RunStudy.fail` and read back by :func:`trial_record`.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -145,6 +145,27 @@ class RunStudy:
                 trial.set_constraint(name, violation)
             return self._recorded(self.study.tell(trial, evaluation.values))
 
+    def prune(self, trial: Trial, evaluation: Evaluation, predicted: float) -> FrozenTrial:
+        """Record a trial from :meth:`ask` that was stopped early: what was seen, and the value ``predicted`` of all.
+
+        ``pruned`` among its attributes holds ``seen`` and ``of`` (pictures), ``partial`` (the mean value of those
+        seen) and ``predicted``. It counts, and is never the best.
+        """
+        seen = len(evaluation.pictures)
+        kept = {
+            "seen": seen,
+            "of": seen + evaluation.left_out,
+            "partial": evaluation.value,
+            "predicted": predicted,
+        }
+        with interrupts.shielded():
+            for key, value in {**evaluation.attributes(), "pruned": kept}.items():
+                trial.set_user_attr(key, value)
+            for name, violation in evaluation.constraints.items():
+                trial.set_constraint(name, violation)
+            trial.report(predicted, step=seen)  # what Optuna keeps as the value of a pruned trial
+            return self._recorded(self.study.tell(trial, state=TrialState.PRUNED))
+
     def fail(self, trial: Trial, reason: str) -> FrozenTrial:
         """Record why a trial from :meth:`ask` could not be evaluated."""
         with interrupts.shielded():
@@ -215,6 +236,15 @@ def best_trial(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
     return max(complete, key=_rank, default=None)
 
 
+def succession(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that were the best when they were recorded, in order: the last is the best."""
+    bests: list[FrozenTrial] = []
+    for trial in trials:
+        if trial.state == TrialState.COMPLETE and (not bests or _rank(trial) > _rank(bests[-1])):
+            bests.append(trial)
+    return bests
+
+
 def _rank(trial: FrozenTrial) -> tuple[float, float]:
     violation = sum(max(0.0, amount) for amount in trial.constraints.values())
     value = value_of(trial)
@@ -225,6 +255,12 @@ def _rank(trial: FrozenTrial) -> tuple[float, float]:
 def value_of(trial: FrozenTrial) -> float | None:
     """The objective's value, the first of a trial's values; None where it was not evaluated."""
     return trial.values[0] if trial.state == TrialState.COMPLETE and trial.values else None
+
+
+def pictures_of(trial: FrozenTrial) -> tuple[int, int]:
+    """How many pictures a trial was evaluated on, and how many it would have been without stopping early."""
+    seen = len(trial.user_attrs.get("pictures", ()))
+    return seen, trial.user_attrs.get("pruned", {}).get("of", seen)
 
 
 def directions(recipe: Mapping[str, Any]) -> list[str]:

@@ -218,13 +218,13 @@ class TestIncumbent:
         assert second.value == pytest.approx(-1.0, rel=1e-4)
         target.promote(second)
         assert target.evaluate({"by": 0.1}).value == pytest.approx(second.value)  # the incumbent against itself
-        third = target.evaluate({"by": 0.0})
-        assert third.value == pytest.approx(second.value - 1.0, rel=1e-4)
+        third = target.evaluate({"by": 0.05})
+        assert third.value == pytest.approx(second.value - 0.25, rel=1e-4)  # the lesser of that and -0.25 from 0
         assert third.attributes()["offset"] == pytest.approx(second.value)
 
     def test_is_found_again_on_resuming(self) -> None:
         target = Objective(FakeJudge(), Shift(), [Picture("p", grey(0.5), None)])
-        target.restore_incumbent({"by": 0.1}, 2.0)
+        target.restore_incumbent({"by": 0.1}, [2.0])
         assert target.evaluate({"by": 0.1}).value == pytest.approx(2.0)
         assert target.evaluate({"by": 0.2}).value == pytest.approx(2.0 - 1.0, rel=1e-3)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.study import StudyDirection, create_study
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from pixelperfect_models.errors import UserError
 from tests.tuner.fake_judge import FakeJudge
 from tests.tuner.tiny_pipelines import Power, make_recipe, register
-from tuner.pareto import front_record, joined_front
+from tuner.pareto import front_record, hypervolume_record, joined_front
 from tuner.recipe_objective import ParetoTerm
 from tuner.runner import Result, run
 from tuner.study import open_study, value_of
@@ -70,6 +70,43 @@ def test_a_front_as_data() -> None:
     assert record["front"][0]["parameters"] == {"lift": 0.0}
 
 
+def outcome(value: float, size: float, violation: float = -1.0) -> FrozenTrial:
+    return create_trial(values=[value, size], constraints={"c": violation})
+
+
+def test_hypervolume_against_hand_computed_values() -> None:
+    # Reference point: value 0, size 10. Two steps of the front: 2 x (10 - 4), and 1 more of value up to size 9.
+    trials = [outcome(0.0, 8.0), create_trial(state=TrialState.FAIL), outcome(2.0, 4.0), outcome(3.0, 9.0)]
+    trials += [outcome(1.0, 10.0), outcome(9.0, 1.0, violation=0.5)]
+    record = hypervolume_record(trials, BOTH, history=True)
+    assert record is not None
+    assert record["reference"] == [0.0, 10.0]
+    assert record["hypervolume"] == pytest.approx(2.0 * 6.0 + 1.0 * 1.0)
+    box = (9.0 - 0.0) * (10.0 - 1.0)
+    assert record["share"] == pytest.approx(13.0 / box)
+    assert record["history"] == pytest.approx([0.0, 0.0, 12.0 / box, 13.0 / box, 13.0 / box, 13.0 / box])
+    other = hypervolume_record(trials, BOTH, reference=(1.0, 8.0))
+    assert other is not None
+    assert other["hypervolume"] == pytest.approx(1.0 * 4.0)  # the trial of size 9 does not reach it
+    assert hypervolume_record(trials[1:2], BOTH) is None
+    only = hypervolume_record(trials[:1], BOTH, history=True)
+    assert only == {"reference": [0.0, 8.0], "hypervolume": 0.0, "share": 0.0, "history": [0.0]}
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4), st.booleans()), min_size=1, max_size=20))
+def test_hypervolume_never_falls_and_is_the_area_of_what_is_dominated(rows: list[tuple[int, int, bool]]) -> None:
+    trials = [outcome(float(value), float(size), -1.0 if feasible else 1.0) for value, size, feasible in rows]
+    record = hypervolume_record(trials, BOTH, reference=(-4.0, 4.0), history=True)
+    assert record is not None
+    assert all(a <= b + 1e-12 for a, b in itertools.pairwise(record["history"]))
+    assert record["history"][-1] == pytest.approx(record["share"])
+    cells = itertools.product(range(-4, 4), range(-4, 4))  # unit squares, by their corner of least value and size
+    kept = [(value, size) for value, size, feasible in rows if feasible]
+    area = sum(any(value >= v + 1 and size <= s for value, size in kept) for v, s in cells)
+    assert record["hypervolume"] == pytest.approx(area)
+
+
 @pytest.mark.parametrize("sampler", ["nsga2", "tpe", "gp", "random", "qmc", "grid"])
 def test_every_sampler_but_cmaes_finds_a_front(tmp_path: Path, sampler: str) -> None:
     result = search(tmp_path, sampler, 16, objective={"constraints": [{"measure": "bytes", "at_most": 250.0}]})
@@ -106,6 +143,11 @@ def test_what_a_run_writes(tmp_path: Path) -> None:
         assert row["parameters"] == {"lift": 0.01, **trial.params}
     stored = json.loads((result.run_dir / "result.json").read_text())
     assert stored["best"]["value"] == result.best["value"] == record["front"][0]["value"]
+    covered = record["hypervolume"]
+    assert len(covered["history"]) == len(result.trials)
+    assert covered["history"][-1] == covered["share"] > 0
+    assert stored["hypervolume"] == covered["hypervolume"]
+    assert covered["reference"] == [min(t.values[0] for t in result.trials), max(t.values[1] for t in result.trials)]
 
 
 def test_a_stopped_search_goes_on_with_its_front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

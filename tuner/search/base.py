@@ -13,7 +13,10 @@ from optuna.trial import FrozenTrial, Trial
 from tuner.evaluation import EvaluationError
 from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
-from tuner.study import RunStudy, value_of
+from tuner.recipe_search import PruneSpec
+from tuner.search.pruned_sampler import PrunedAsComplete
+from tuner.search.pruning import PictureRace, race
+from tuner.study import RunStudy, succession
 
 
 @dataclass
@@ -39,6 +42,7 @@ class Task:
     budget: int
     folder: Path
     started: float = field(default_factory=time.monotonic)
+    _shown: dict[int, FrozenTrial] = field(default_factory=dict, repr=False)
 
     @property
     def out_of_time(self) -> bool:
@@ -53,26 +57,44 @@ class Task:
     def begin(self) -> None:
         """Queue the pipeline's defaults as the first trial of an empty study; take up the incumbent of an older one."""
         self.study.enqueue_defaults(self.space.defaults())
-        best = self.study.best
-        value = None if best is None else value_of(best)
-        if self.objective.follows_incumbent and best is not None and value is not None:
-            self.objective.restore_incumbent(self.space.full(best.params), value)
+        if self.objective.follows_incumbent:
+            bests = succession(self.study.counted)
+            for trial in [*bests[:1], *bests[1:][1 - self.objective.anchors :]]:
+                self.objective.restore_incumbent(self.space.full(trial.params), trial.user_attrs["worth"])
 
     def ask(self, sampler: BaseSampler) -> Trial | None:
         """The next trial: a queued one, or what ``sampler`` proposes; None when the search is done."""
+        if self._prune is not None:
+            sampler = PrunedAsComplete(sampler, self._shown)
         return None if self.done else self.study.ask(sampler, self.space.distributions)
 
     def evaluate(self, trial: Trial) -> FrozenTrial:
-        """Evaluate a trial from :meth:`ask` and record what came of it, a failure with its reason."""
+        """Evaluate a trial from :meth:`ask` and record what came of it, a failure with its reason.
+
+        Where the recipe says so (``search.prune``), a trial that cannot reach the best any more is stopped early.
+        """
+        against = self._race(trial)
         try:
-            evaluation = self.objective.evaluate(self.space.full(trial.params))
+            evaluation = self.objective.evaluate(self.space.full(trial.params), against)
         except EvaluationError as error:
             return self.study.fail(trial, str(error))
+        if against is not None and evaluation.left_out:
+            return self.study.prune(trial, evaluation, against.predicted)
         recorded = self.study.complete(trial, evaluation)
         best = self.study.best
         if self.objective.follows_incumbent and best is not None and best.number == recorded.number:
             self.objective.promote(evaluation)
         return recorded
+
+    @property
+    def _prune(self) -> PruneSpec | None:
+        return getattr(self.spec, "prune", None)
+
+    def _race(self, trial: Trial) -> PictureRace | None:
+        if self._prune is None or trial.user_attrs.get("role") == "defaults":
+            return None
+        # By the trials that count, as samplers are: the same order again where an interrupted trial is repeated.
+        return race(self.objective, self.study, self._prune, self.spec.seed, len(self.study.counted))
 
 
 class Search(Protocol):

@@ -16,6 +16,7 @@ from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
 from tuner.recipe_search import OptunaSearch
 from tuner.search.base import Task
+from tuner.search.pruning import check_pruning
 from tuner.search.sequences import Grid, PointSampler, sobol_point
 
 GRID_POINTS = 5
@@ -32,7 +33,10 @@ Make = Callable[[OptunaSearch, ParameterSpace, int, int], BaseSampler]
 SAMPLERS: dict[str, Make] = {
     "tpe": lambda spec, space, number, seed: TPESampler(seed=seed),
     "gp": lambda spec, space, number, seed: GPSampler(
-        seed=seed, deterministic_objective=True, warn_independent_sampling=False
+        # What a pruned trial was expected to be worth is not exact.
+        seed=seed,
+        deterministic_objective=spec.prune is None,
+        warn_independent_sampling=False,
     ),
     "cmaes": lambda spec, space, number, seed: CmaEsSampler(seed=seed, warn_independent_sampling=False),
     # Optuna's population of 50 would be one generation in a usual search.
@@ -56,6 +60,7 @@ class OptunaStrategy:
                 f"search.sampler: '{spec.sampler}' is unknown, expected one of {', '.join(SAMPLERS)}"
                 f"{suggest(spec.sampler, SAMPLERS)}"
             )
+        check_pruning(objective, spec.prune)
         if spec.sampler == "grid" and _grid(spec, space).size > _LARGEST_GRID:
             raise UserError(
                 f"search.sampler: the grid has {_grid(spec, space).size} points, expected at most {_LARGEST_GRID}; "

@@ -1,0 +1,172 @@
+"""Tuning that never sees the truth beside tuning that does, both judged against the truth afterwards.
+
+    PIXELPERFECT_DATA=... python benchmarks/incumbent.py [--work DIR] [--seeds N] [--trials N] [--crop N] [--anchors N]
+
+Writes docs/incumbent_figures.md. The same denoiser, sampler and number of trials on the same noisy pictures: once with
+the judge's difference from the clean pictures, once with ``reference: incumbent``, where no clean picture is read. A
+finished search in DIR is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from denoise_real import scene
+
+import pipelines
+from pipelines.sensor_shot import shoot
+from pixelperfect_models.allocator import tune_allocator
+from pixelperfect_models.evaluation.classical import METRICS, classical_metrics
+from pixelperfect_models.images import list_images, read_array, write_image
+from pixelperfect_models.judge import PixelPerfect
+from tuner import load_recipe, run
+from tuner.pictures import read_pictures
+
+ROOT = Path(__file__).parents[1]
+PIPELINE = "denoise.nlm_opencv"
+SEARCHED: dict[str, dict[str, Any]] = {"h": {}, "h_color": {}, "sharpen_amount": {}, "sharpen_sigma": {}}
+NAMES = ("vsi", "mdsi", "haarpsi", "psnr")
+# Chosen on pair comparisons of other pictures than these (docs/incumbent.md).
+OBJECTIVE: dict[str, Any] = {
+    "score": {"weight": 0.0},
+    "penalties": [
+        {"type": "luma_noise", "weight": 1.0},
+        {"type": "chroma_noise", "weight": 1.0},
+        {"type": "blur", "weight": 0.5},
+        {"type": "detail_loss", "weight": 1.0},
+        {"type": "oversharpening", "weight": 6.0},
+    ],
+}
+
+
+def real(data: Path, work: Path) -> tuple[list[Path], list[Path]]:
+    """Three PolyU crops of different scenes: real camera noise."""
+    scenes: dict[str, Path] = {}
+    for path in list_images(data / "real_noise/polyu/noisy"):
+        scenes.setdefault(scene(path), path)
+    noisy = list(scenes.values())[1 :: max(1, len(scenes) // 3)][:3]
+    return noisy, [path.parents[1] / "clean" / path.name for path in noisy]
+
+
+def synthetic(data: Path, work: Path) -> tuple[list[Path], list[Path]]:
+    """Three Kodak photos as simulated high-ISO shots, noisier than those of recipes/photos."""
+    noisy, clean = [], []
+    for index, path in enumerate(list_images(data / "photos/test/kodak")[1::8][:3]):
+        photo = read_array(path)
+        top, left = (side // 2 - 160 for side in photo.shape[:2])
+        photo = photo[top : top + 320, left : left + 320]
+        noisy.append(work / "noisy" / f"{path.stem}.png")
+        clean.append(work / "clean" / f"{path.stem}.png")
+        write_image(noisy[-1], shoot(photo, 80.0, 0.02, np.random.default_rng(index)))
+        write_image(clean[-1], shoot(photo, 80.0, 0.02, None))
+    return noisy, clean
+
+
+SETS = {"real noise (PolyU)": real, "synthetic noise": synthetic}
+
+
+def search(work: Path, name: str, sections: dict[str, Any], judge: PixelPerfect) -> dict[str, Any]:
+    """The result.json of one search, run unless it is there."""
+    folder = work / name
+    kept = folder / "result.json"
+    if not kept.is_file() or json.loads(kept.read_text(encoding="utf-8"))["interrupted"]:
+        recipe = {"name": name, "pipeline": {"name": PIPELINE, "search": SEARCHED}, **sections}
+        run(load_recipe(recipe, folder=work), folder, resume=folder.exists(), quiet=True, judge=judge)
+    return json.loads(kept.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def against_truth(parameters: dict[str, Any], images: dict[str, Any], judge: PixelPerfect) -> dict[str, float]:
+    """Means over the pictures of the judge's difference from the clean picture and of the metrics."""
+    recipe = {"pipeline": {"name": PIPELINE, "search": SEARCHED}, "images": images}
+    pipeline = pipelines.load(PIPELINE)
+    rows = []
+    for picture in read_pictures(load_recipe(recipe, folder=ROOT)):
+        assert picture.reference is not None
+        output = pipeline(picture.image, parameters)
+        found = classical_metrics(output, picture.reference, NAMES)
+        difference = float(judge.difference(output, picture.reference)[0])
+        rows.append({"difference": difference} | {name: float(found[name][0]) for name in NAMES})
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def table(rows: dict[str, list[dict[str, float]]]) -> list[str]:
+    """One row for each kind of parameters: medians over the seeds, and the share of the truth's gain."""
+    signs = {"difference": -1} | {name: METRICS[name][1] for name in NAMES}
+    median = {
+        kind: {name: float(np.median([row[name] for row in found])) for name in signs} for kind, found in rows.items()
+    }
+    lines = [
+        "| parameters | judge's difference (lower) | VSI | MDSI (lower) | HaarPSI | PSNR |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for kind, found in rows.items():
+        spread = [max(row[name] for row in found) - min(row[name] for row in found) for name in signs]
+        digits = (4, 4, 4, 4, 2)
+        cells = [
+            f"{median[kind][name]:.{d}f}" + (f" ({s:.{d}f})" if len(found) > 1 else "")
+            for name, s, d in zip(signs, spread, digits, strict=True)
+        ]
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    gains = []
+    for name, sign in signs.items():
+        seen = sign * (median["tuned with the truth"][name] - median["defaults"][name])
+        unseen = sign * (median["tuned without"][name] - median["defaults"][name])
+        gains.append(f"{100 * unseen / seen:.0f} %" if seen > 0 else f"{unseen:+.4f} against {seen:+.4f}")
+    return [*lines, f"| gain without, as a share of the gain with | {' | '.join(gains)} |"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, default=Path("runs/incumbent"), help="folder of the searches")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--anchors", type=int, default=3)
+    options = parser.parse_args(arguments)
+    if "PIXELPERFECT_DATA" not in os.environ:
+        parser.error("PIXELPERFECT_DATA is not set; it names the folder that holds real_noise/")
+    tune_allocator()
+    judge = PixelPerfect.from_pretrained()
+    work = options.work.absolute()
+    work.mkdir(parents=True, exist_ok=True)
+    text = [
+        "# Figures of tuning without a truth",
+        "",
+        f"    python benchmarks/incumbent.py --seeds {options.seeds} --trials {options.trials} --crop {options.crop} "
+        f"--anchors {options.anchors}",
+        "",
+        f"`{PIPELINE}`, four parameters, sampler tpe, {options.trials} trials; medians over {options.seeds} seeds, in "
+        "brackets largest less smallest. Measured against the clean pictures, which the search without does not read.",
+        "",
+    ]
+    for kind, find in SETS.items():
+        noisy, clean = ([str(path) for path in paths] for paths in find(Path(os.environ["PIXELPERFECT_DATA"]), work))
+        seen = {"input": noisy, "reference": clean, "crop": options.crop}
+        unseen = {"input": noisy, "reference": "incumbent", "crop": options.crop, "anchors": options.anchors}
+        rows: dict[str, list[dict[str, float]]] = {"defaults": [], "tuned with the truth": [], "tuned without": []}
+        rows["defaults"].append(against_truth({}, seen, judge))
+        for seed in range(options.seeds):
+            spec = {"strategy": "optuna", "sampler": "tpe", "trials": options.trials, "seed": seed}
+            ways = {
+                "tuned with the truth": {"images": seen, "objective": {"score": {"kind": "difference"}}},
+                "tuned without": {"images": unseen, "objective": OBJECTIVE},
+            }
+            for way, sections in ways.items():
+                name = f"{kind.split()[0]}-{way.rpartition(' ')[2]}-{seed}-{options.trials}-{options.anchors}"
+                result = search(work, name, {**sections, "search": spec}, judge)
+                rows[way].append(against_truth(result["best"]["parameters"], seen, judge))
+                print(name, result["best"]["parameters"], rows[way][-1], flush=True)
+        text += [f"## {kind[0].upper()}{kind[1:]}, {len(noisy)} pictures", "", *table(rows), ""]
+    (ROOT / "docs/incumbent_figures.md").write_text("\n".join(text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
