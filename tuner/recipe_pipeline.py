@@ -10,7 +10,14 @@ import pipelines
 from pipelines import Choice, Parameter
 from pixelperfect_models.errors import UserError, suggest
 from tuner.recipe import PipelineSpec, Scalar, SearchSpace
-from tuner.recipe_search import GradientSearch, OptunaSearch, Search, SweepSearch, TrainSearch
+from tuner.recipe_search import (
+    AutoSearch,
+    CompositeSearch,
+    GradientSearch,
+    HybridSearch,
+    OptunaSearch,
+    Search,
+)
 from tuner.recipe_yaml import Source, found
 
 if TYPE_CHECKING:
@@ -75,7 +82,7 @@ def resolve_search(
     source: Source,
     incumbent: bool = False,
     pareto: bool = False,
-) -> GradientSearch | OptunaSearch | SweepSearch | TrainSearch:
+) -> Search:
     """What ``auto`` stands for here; a gradient search that this pipeline cannot have is recorded as a problem.
 
     ``incumbent``: candidates are compared with the best so far, a reference that changes under a descent.
@@ -86,12 +93,12 @@ def resolve_search(
         if not pipeline.differentiable:
             source.problem(
                 ("search", "strategy"),
-                f"found gradient, but {spec.name} is not differentiable, expected optuna or auto",
+                f"found gradient, but {spec.name} is not differentiable, expected composite, optuna or auto",
             )
         elif steps:
             source.problem(
                 ("search", "strategy"),
-                f"found gradient, but {', '.join(steps)} is not continuous, expected optuna or auto",
+                f"found gradient, but {', '.join(steps)} is not continuous, expected hybrid, composite or auto",
             )
         elif pareto:
             source.problem(
@@ -99,11 +106,21 @@ def resolve_search(
                 "found gradient, which climbs one objective, beside objective.pareto, expected optuna or auto",
             )
         return search
-    if isinstance(search, OptunaSearch | SweepSearch | TrainSearch):
+    if not isinstance(search, AutoSearch):
         return search
-    if steps or incumbent or pareto or not pipeline.differentiable:
-        trials = search.trials if search.trials is not None else OptunaSearch().trials
-        return OptunaSearch(trials=trials, seed=search.seed, timeout=search.timeout)
+    common = {"seed": search.seed, "timeout": search.timeout}
+    budget = {} if search.trials is None else {"trials": search.trials}
+    if incumbent or pareto:
+        return OptunaSearch(**budget, **common)
+    if pipeline.differentiable and 0 < len(steps) < len(spec.search):
+        ascents = HybridSearch(**common)
+        return (
+            ascents
+            if search.trials is None
+            else ascents.model_copy(update={"trials": max(2, search.trials // ascents.steps)})
+        )
+    if steps or not pipeline.differentiable:
+        return CompositeSearch(**budget, **common)
     chosen = GradientSearch(seed=search.seed, timeout=search.timeout)
     if search.trials is None:
         return chosen

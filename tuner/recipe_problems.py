@@ -9,12 +9,22 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from pixelperfect_models.errors import suggest
-from tuner.recipe_search import AutoSearch, GradientSearch, OptunaSearch, SweepSearch, TrainSearch
+from tuner.recipe_search import (
+    AutoSearch,
+    CompositeSearch,
+    GradientSearch,
+    HybridSearch,
+    OptunaSearch,
+    SweepSearch,
+    TrainSearch,
+)
 from tuner.recipe_yaml import KeyPath, Source, found, has_entry
 
 _STRATEGIES: dict[str, type[BaseModel]] = {
     "auto": AutoSearch,
+    "composite": CompositeSearch,
     "gradient": GradientSearch,
+    "hybrid": HybridSearch,
     "optuna": OptunaSearch,
     "sweep": SweepSearch,
     "train": TrainSearch,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from pixelperfect_models.errors import suggest
 from tuner.recipe_model import RecipeModel
 
 _TIMEOUT = "Stop after so many seconds; the trial under way is finished. Default: no limit."
@@ -49,10 +50,21 @@ Prune = Annotated[
 ]
 
 
-class AutoSearch(RecipeModel):
-    """Gradient when the pipeline is differentiable and all searched parameters are continuous, otherwise Optuna."""
+def optuna_samplers() -> list[str]:
+    """The names of Optuna's samplers."""
+    import optuna  # here, since reading a recipe of another strategy does not need it
 
-    strategy: Literal["auto"] = Field(default="auto", description="Choose between gradient and optuna.")
+    return [name for name in optuna.samplers.__all__ if name.endswith("Sampler") and not name.startswith("Base")]
+
+
+class AutoSearch(RecipeModel):
+    """The strategy that fits the pipeline: gradient, hybrid, composite or optuna.
+
+    Gradient when the pipeline is differentiable and all searched parameters are continuous; hybrid when only some are;
+    composite for a black box; optuna where the reference is the incumbent, and for a Pareto front.
+    """
+
+    strategy: Literal["auto"] = Field(default="auto", description="Choose the strategy that fits the pipeline.")
     trials: int | None = Field(
         default=None, ge=1, description="Evaluations in all. Default: the chosen strategy's own."
     )
@@ -70,7 +82,13 @@ class GradientSearch(RecipeModel):
     starts: int = Field(default=3, ge=1, description="Starting points: the defaults, then random ones.")
     steps: int = Field(default=40, ge=1, description="Steps from each starting point; one step is one trial.")
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="Step size, as a share of the searched range.")
-    optimizer: Literal["adam"] = Field(default="adam", description="The optimiser.")
+    optimizer: Literal["adam", "lbfgsb"] = Field(
+        default="adam",
+        description=(
+            "`adam`; or `lbfgsb`, limited-memory BFGS on the box, which learns the curvature and needs fewer steps "
+            "where the objective is smooth."
+        ),
+    )
     back_off: bool = Field(
         default=True,
         description=(
@@ -96,11 +114,21 @@ class OptunaSearch(RecipeModel):
         "cmaes": "evolution strategy: many trials of continuous parameters",
         "grid": "every combination of evenly spaced values",
         "nsga2": "genetic algorithm",
+        "nsga3": "genetic algorithm for three or more objectives",
     }
 
     strategy: Literal["optuna"] = Field(default="optuna", description="Works with every pipeline.")
-    sampler: Literal["tpe", "random", "qmc", "gp", "cmaes", "grid", "nsga2"] = Field(
-        default="tpe", description="Which sampler proposes the parameters."
+    sampler: str = Field(
+        default="tpe",
+        min_length=1,
+        description=(
+            f"Which sampler proposes the parameters: {', '.join(f'`{name}`' for name in SAMPLERS)}, the name of any "
+            "class of `optuna.samplers`, or `package.module:Class`. One is made anew for every trial."
+        ),
+        json_schema_extra={"examples": list(SAMPLERS)},
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Arguments of the sampler's class, such as `n_startup_trials` of `tpe`."
     )
     trials: int = Field(default=60, ge=1, description="Trials in all, the first at the pipeline's defaults.")
     points: int | None = Field(
@@ -109,6 +137,19 @@ class OptunaSearch(RecipeModel):
     prune: Prune = None
     seed: int = Field(default=0, ge=0, description="Seed of the sampler.")
     timeout: float | None = Field(default=None, gt=0, description=_TIMEOUT)
+
+    @field_validator("sampler")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        # A class of another package is looked for when the search is checked: importing it may take long.
+        known = [*cls.SAMPLERS, *optuna_samplers()]
+        if ":" not in name and name not in known:
+            raise PydanticCustomError(
+                "unknown_name",
+                "found {found}, expected one of {known}, a class of optuna.samplers or package.module:Class{hint}",
+                {"found": repr(name), "known": ", ".join(cls.SAMPLERS), "hint": suggest(name, known)},
+            )
+        return name
 
     @model_validator(mode="after")
     def _points(self) -> OptunaSearch:
@@ -119,6 +160,47 @@ class OptunaSearch(RecipeModel):
                 {"sampler": self.sampler},
             )
         return self
+
+
+class HybridSearch(RecipeModel):
+    """A sampler over choices, whole numbers and named parameters, gradient ascent over the rest inside each trial."""
+
+    # In a file the key is needed: without it the strategy is auto.
+    model_config = ConfigDict(json_schema_extra={"required": ["strategy"]})
+
+    strategy: Literal["hybrid"] = Field(default="hybrid", description="Needs a differentiable pipeline.")
+    sampler: Literal["tpe", "random", "qmc", "gp"] = Field(
+        default="tpe", description="Which Optuna sampler proposes what is not ascended in."
+    )
+    sampled: list[str] = Field(
+        default_factory=list,
+        description="Continuous parameters that the sampler proposes too, such as those with a rough or no gradient.",
+    )
+    trials: int = Field(default=12, ge=1, description="Trials in all: the defaults, then one ascent each.")
+    steps: int = Field(default=10, ge=1, description="Steps of each ascent, which begins at the best trial so far.")
+    learning_rate: float = Field(default=0.05, gt=0, le=1, description="Step size, as a share of the searched range.")
+    optimizer: Literal["adam", "lbfgsb"] = Field(default="lbfgsb", description="As of `gradient`.")
+    seed: int = Field(default=0, ge=0, description="Seed of the sampler.")
+    timeout: float | None = Field(default=None, gt=0, description=_TIMEOUT)
+
+
+class CompositeSearch(RecipeModel):
+    """Bayesian optimisation that models each map statistic, the score and the measures, and knows the objective."""
+
+    # In a file the key is needed: without it the strategy is auto.
+    model_config = ConfigDict(json_schema_extra={"required": ["strategy"]})
+
+    strategy: Literal["composite"] = Field(
+        default="composite", description="Works with every pipeline; for few, expensive trials."
+    )
+    trials: int = Field(default=60, ge=1, description="Trials in all, the first at the pipeline's defaults.")
+    startup: int | None = Field(
+        default=None,
+        ge=2,
+        description="Trials before the first model: the defaults, Sobol points. Default: parameters + 1, at least 4.",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of everything random in the search.")
+    timeout: float | None = Field(default=None, gt=0, description=_TIMEOUT)
 
 
 class SweepSearch(RecipeModel):
@@ -210,5 +292,5 @@ class TrainSearch(RecipeModel):
         return self
 
 
-Search = AutoSearch | GradientSearch | OptunaSearch | SweepSearch | TrainSearch
+Search = AutoSearch | CompositeSearch | GradientSearch | HybridSearch | OptunaSearch | SweepSearch | TrainSearch
 SearchSpec = Annotated[Search, Field(discriminator="strategy")]

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from optuna.trial import TrialState
+from scipy.optimize import minimize
 
 from pixelperfect_models.errors import UserError
 from tests.tuner.fake_judge import FakeJudge
 from tests.tuner.tiny_pipelines import TRUE_GAMMA, Fragile, Power, make_recipe, register
 from tuner.runner import Result, run
-from tuner.search.gradient import AdamState
+from tuner.search.descent import OPTIMIZERS, AdamState
 from tuner.search.sequences import sobol_point
 
 GAMMA_RANGE = math.log(4.0 / 0.25)
@@ -88,6 +89,54 @@ def test_rising_steps_are_taken_back() -> None:
     assert state.step_size == pytest.approx(0.05 * 1.25)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgsb"])
+def test_a_narrow_valley_along_the_bounds(optimizer: str) -> None:
+    """A quadratic of condition 100 whose minimum lies on two bounds of the box."""
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0]
+    hessian = turn @ np.diag(np.logspace(0, 2, 6)) @ turn.T
+    centre = np.array([1.3, -0.2, 0.5, 0.4, 0.7, 0.6])
+
+    def loss(point: np.ndarray) -> float:
+        return float(0.5 * (point - centre) @ hessian @ (point - centre))
+
+    exact = minimize(loss, np.full(6, 0.5), bounds=[(0, 1)] * 6, method="L-BFGS-B").fun
+    state = OPTIMIZERS[optimizer](0, [0.2] * 6, 0.1, 0)
+    steps = 0
+    while not state.done and loss(np.array(state.good or state.point)) > exact * 1.01 and steps < 400:
+        point = np.array(state.point)
+        assert (point >= 0).all() and (point <= 1).all()
+        gradient = hessian @ (point - centre)
+        if loss(point) <= state.good_loss:
+            state.accept(loss(point), gradient, 0.1)
+        else:
+            state.back_off(loss(point), gradient)
+        steps += 1
+    assert loss(np.array(state.good)) <= exact * 1.01
+    assert steps < (40 if optimizer == "lbfgsb" else 400)
+
+
+def test_lbfgsb_finds_the_optimum_in_fewer_steps_than_adam(tmp_path: Path) -> None:
+    pipeline = {"name": "test.power", "search": {"gamma": {}, "lift": {}}}
+    needed = []
+    for optimizer in ("adam", "lbfgsb"):
+        values = [t.value for t in search(tmp_path / optimizer, pipeline, optimizer=optimizer, steps=40).trials]
+        needed.append(next(n for n, value in enumerate(values) if value > 0.01 * values[0]))
+    assert needed[1] <= needed[0]
+
+
+def test_lbfgsb_takes_steps_into_failures_back(tmp_path: Path) -> None:
+    options = {"optimizer": "lbfgsb", "learning_rate": 0.5}
+    result = search(tmp_path, {"name": "test.fragile", "search": {"gamma": {}}}, **options)
+    assert result.trials[1].state == TrialState.FAIL
+    assert abs(result.best_parameters["gamma"] - TRUE_GAMMA) < 0.02 * 3.75
+
+
+def test_what_a_step_costs_is_recorded(tmp_path: Path) -> None:
+    result = search(tmp_path, {"name": "test.fragile", "search": {"gamma": {}}}, learning_rate=0.5, steps=5)
+    for trial in result.trials:  # forward one, backward two; a step that failed got no further than forward
+        assert trial.user_attrs["runs"] == (1 if trial.state == TrialState.FAIL else 3)
+
+
 def test_without_backing_off_every_step_is_taken_and_steps_shrink(tmp_path: Path) -> None:
     result = search(tmp_path, back_off=False, steps=40, learning_rate=0.1)
     logs = [math.log(trial.params["gamma"]) / GAMMA_RANGE for trial in result.trials]
@@ -118,8 +167,11 @@ def test_the_same_seed_gives_the_same_trials(tmp_path: Path) -> None:
     assert params[0] != params[2]
 
 
-def test_a_stopped_search_goes_on_as_if_nothing_had_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {"strategy": "gradient", "starts": 2, "steps": 7, "seed": 1}
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgsb"])
+def test_a_stopped_search_goes_on_as_if_nothing_had_happened(
+    tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"strategy": "gradient", "optimizer": optimizer, "starts": 2, "steps": 7, "seed": 1}
     whole = run(make_recipe(tmp_path, search=options), tmp_path / "whole", quiet=True, judge=FakeJudge())
     for stop_at in (3, 9):  # within the first start, within the second
         folder = tmp_path / f"stopped{stop_at}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from pixelperfect_models.errors import UserError
@@ -16,7 +17,7 @@ from tests.tuner.fake_judge import FakeJudge
 from tests.tuner.tiny_pipelines import TRUE_GAMMA, Power, make_recipe, register
 from tuner.recipe_search import OptunaSearch
 from tuner.runner import Result, run
-from tuner.search.optuna_search import SAMPLERS
+from tuner.search.optuna_search import SAMPLERS, SEQUENCES
 from tuner.search.table import STRATEGIES, strategy
 
 GAMMA_RANGE = math.log(4.0 / 0.25)
@@ -39,8 +40,63 @@ def trials_of(result: Result) -> list[tuple[dict[str, Any], float | None]]:
     return [(trial.params, trial.value) for trial in result.trials]
 
 
+NAMES = sorted([*SAMPLERS, *SEQUENCES])
+
+
+class Constant(RandomSampler):  # type: ignore[misc]
+    """A sampler of this module: always ``value``."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self._value = value
+
+    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> float:
+        return self._value
+
+
 def test_the_table_and_the_recipe_know_the_same_samplers() -> None:
-    assert set(SAMPLERS) == set(OptunaSearch.SAMPLERS)
+    assert set(NAMES) == set(OptunaSearch.SAMPLERS)
+
+
+@pytest.mark.parametrize("name", ["NSGAIIISampler", "QMCSampler", "BruteForceSampler"])
+def test_any_sampler_of_optuna_by_its_name(tmp_path: Path, name: str) -> None:
+    pipeline = {"name": "test.steps", "search": {"levels": {}, "mode": {}}}
+    first = search(tmp_path, name, 8, out="first", pipeline=pipeline)
+    assert len(first.trials) == 8
+    assert trials_of(search(tmp_path, name, 8, out="second", pipeline=pipeline)) == trials_of(first)
+
+
+def test_a_sampler_of_another_package_with_its_options(tmp_path: Path) -> None:
+    name = f"{Constant.__module__}:Constant"
+    result = search(tmp_path, name, 3, pipeline=ONLY_GAMMA, options={"options": {"value": 1.5}})
+    assert [trial.params["gamma"] for trial in result.trials] == [1.0, 1.5, 1.5]
+
+
+def test_options_reach_the_sampler(tmp_path: Path) -> None:
+    plain = search(tmp_path, "tpe", 8, out="plain")
+    late = search(tmp_path, "tpe", 8, out="late", options={"options": {"n_startup_trials": 3}})
+    assert trials_of(plain)[:4] == trials_of(late)[:4]
+    assert trials_of(plain)[4:] != trials_of(late)[4:]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "options", "message"),
+    [
+        ("tpe", {"n_startup_trial": 3}, r"TPESampler takes no 'n_startup_trial'.*did you mean 'n_startup_trials'"),
+        ("TPESampler", {"gama": 3}, r"search\.options: TPESampler takes no 'gama'"),
+        ("nsga2", {"population_size": 1}, r"search\.options: NSGAIISampler does not take .*population_size"),
+        ("qmc", {"scramble": True}, r"search\.options: qmc takes none"),
+        ("TPESampel", {}, r"search\.sampler: found 'TPESampel'.*did you mean 'TPESampler'"),
+        ("no_such_package:Sampler", {}, r"search\.sampler: 'no_such_package:Sampler' is unknown"),
+        ("pathlib:Path", {}, r"search\.sampler: 'pathlib:Path' is no sampler"),
+    ],
+)
+def test_samplers_and_options_that_do_not_exist_are_refused(
+    tmp_path: Path, sampler: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        search(tmp_path, sampler, options={"options": options})
+    assert not (tmp_path / "run").exists()
 
 
 def test_strategies_are_found_by_name() -> None:
@@ -60,7 +116,7 @@ def test_reaches_the_optimum_that_the_gradient_reaches(tmp_path: Path) -> None:
     assert abs(math.log(black_box / gradient)) < 0.02 * GAMMA_RANGE
 
 
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize("sampler", NAMES)
 def test_every_sampler_starts_at_the_defaults_and_repeats_itself_by_seed(tmp_path: Path, sampler: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -73,7 +129,7 @@ def test_every_sampler_starts_at_the_defaults_and_repeats_itself_by_seed(tmp_pat
     assert trials_of(search(tmp_path, sampler, out="other", options={"seed": 4})) != trials_of(first)
 
 
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize("sampler", NAMES)
 def test_a_stopped_search_goes_on_as_if_nothing_had_happened(
     tmp_path: Path, sampler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

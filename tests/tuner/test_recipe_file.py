@@ -12,7 +12,7 @@ import yaml
 from pixelperfect_models.errors import UserError
 from tests.tuner.recipe_data import RECIPE, picture, recipe_folder
 from tuner import load_recipe
-from tuner.recipe_search import GradientSearch, OptunaSearch
+from tuner.recipe_search import CompositeSearch, GradientSearch, HybridSearch, OptunaSearch, Search
 
 
 @pytest.fixture
@@ -237,11 +237,9 @@ def test_merge_keys_and_anchors_keep_working(recipe: Path) -> None:
 class TestAuto:
     """Which strategy ``auto`` stands for."""
 
-    def load(self, recipe: Path, pipeline: dict[str, Any], search: dict[str, Any]) -> GradientSearch | OptunaSearch:
+    def load(self, recipe: Path, pipeline: dict[str, Any], search: dict[str, Any]) -> Search:
         data = {**yaml.safe_load(RECIPE), "pipeline": pipeline, "search": search}
-        found = load_recipe(data, folder=recipe.parent).search
-        assert isinstance(found, GradientSearch | OptunaSearch)
-        return found
+        return load_recipe(data, folder=recipe.parent).search
 
     def test_gradient_where_everything_is_continuous(self, recipe: Path) -> None:
         pipeline = {"name": "denoise.bilateral", "search": {"sigma_color": {}}}
@@ -253,11 +251,16 @@ class TestAuto:
         assert isinstance(one, GradientSearch)
         assert one.starts * one.steps == 1
 
-    def test_optuna_for_choices_and_for_black_boxes(self, recipe: Path) -> None:
+    def test_composite_for_black_boxes(self, recipe: Path) -> None:
         choice = {"name": "denoise.bilateral", "search": {"window": {}}}
-        assert self.load(recipe, choice, {"trials": 5}) == OptunaSearch(trials=5)
+        assert self.load(recipe, choice, {"trials": 5}) == CompositeSearch(trials=5)
         black_box = {"name": "denoise.bilateral_opencv", "search": {"sigma_color": {}}}
-        assert self.load(recipe, black_box, {"seed": 4}) == OptunaSearch(seed=4)
+        assert self.load(recipe, black_box, {"seed": 4}) == CompositeSearch(seed=4)
+
+    def test_hybrid_for_choices_beside_a_gradient(self, recipe: Path) -> None:
+        pipeline = {"name": "denoise.bilateral", "search": {"window": {}, "sigma_color": {}}}
+        assert self.load(recipe, pipeline, {"seed": 2}) == HybridSearch(seed=2)
+        assert self.load(recipe, pipeline, {"trials": 50}) == HybridSearch(trials=5)
 
     def test_optuna_where_the_reference_is_the_incumbent(self, recipe: Path) -> None:
         data = yaml.safe_load(RECIPE)
@@ -269,7 +272,7 @@ class TestAuto:
     def test_gradient_is_refused_where_it_cannot_work(self, recipe: Path) -> None:
         with pytest.raises(UserError, match=r"search\.strategy: found gradient, but window is not continuous"):
             self.load(recipe, {"name": "denoise.bilateral", "search": {"window": {}}}, {"strategy": "gradient"})
-        with pytest.raises(UserError, match=r"is not differentiable, expected optuna or auto"):
+        with pytest.raises(UserError, match=r"is not differentiable, expected composite, optuna or auto"):
             name = "denoise.bilateral_opencv"
             self.load(recipe, {"name": name, "search": {"sigma_color": {}}}, {"strategy": "gradient"})
 

@@ -105,15 +105,18 @@ def _types() -> list[dict[str, Any]]:
 
 
 def _searches() -> list[dict[str, Any]]:
-    from tuner.recipe_search import AutoSearch, GradientSearch, OptunaSearch, SweepSearch, TrainSearch
+    from tuner import recipe_search
 
-    rows = [
-        {"strategy": "auto", "sampler": None, "doc": _first_line(AutoSearch)},
-        {"strategy": "gradient", "sampler": None, "doc": _first_line(GradientSearch)},
+    rows: list[dict[str, Any]] = [
+        {"strategy": name, "sampler": None, "doc": _first_line(getattr(recipe_search, f"{name.capitalize()}Search"))}
+        for name in ("auto", "gradient", "hybrid", "composite", "sweep", "train")
     ]
-    rows.append({"strategy": "sweep", "sampler": None, "doc": _first_line(SweepSearch)})
-    rows.append({"strategy": "train", "sampler": None, "doc": _first_line(TrainSearch)})
-    rows += [{"strategy": "optuna", "sampler": name, "doc": doc} for name, doc in OptunaSearch.SAMPLERS.items()]
+    rows += [
+        {"strategy": "optuna", "sampler": name, "doc": doc} for name, doc in recipe_search.OptunaSearch.SAMPLERS.items()
+    ]
+    rows.append(
+        {"strategy": "optuna", "sampler": "any other", "doc": "a class of optuna.samplers, or package.module:Class"}
+    )
     return rows
 
 

@@ -104,7 +104,8 @@ def check(recipe: _Recipe, overrides: _Set = None) -> None:
         for name, violation in evaluation.constraints.items()
     ]
     # A gradient step walks back through pipeline and judge too, which costs about twice the way there.
-    cost = evaluation.seconds * budget * (3 if loaded.search.strategy == "gradient" else 1)
+    runs = {"gradient": 3, "hybrid": 3 * getattr(loaded.search, "steps", 1)}.get(loaded.search.strategy, 1)
+    cost = evaluation.seconds * budget * runs
     lines.append(("expected", f"{_duration(cost)} ({evaluation.seconds:.2f} s for the evaluation above)"))
     facts(lines)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pixelperfect_models.errors import UserError, suggest
 from tuner.search.base import Search
+from tuner.search.composite import Composite
 from tuner.search.gradient import GradientAscent
+from tuner.search.hybrid import Hybrid
 from tuner.search.optuna_search import OptunaStrategy
 from tuner.search.sweep import Sweep
 from tuner.search.train import Training
 
 STRATEGIES: dict[str, Search] = {
+    "composite": Composite(),
     "gradient": GradientAscent(),
+    "hybrid": Hybrid(),
     "optuna": OptunaStrategy(),
     "sweep": Sweep(),
     "train": Training(),
