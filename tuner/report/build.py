@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -22,11 +21,12 @@ from tuner.objective import Judge
 from tuner.overlays import legend_css
 from tuner.regions import NOTICEABLE
 from tuner.report.encode import picture_data
-from tuner.report.figures import history, importances, slice_plot
 from tuner.report.format import duration, plain, signed, words
-from tuner.report.pictures import PictureSet, make_pictures, per_picture, worst_of_all
+from tuner.report.knob_table import KnobTable, knob_table
+from tuner.report.pictures import PictureSet, make_pictures, open_sources, per_picture, worst_of_all
 from tuner.report.records import RunRecords, read_run
-from tuner.report.tables import constraint_rows, map_rows, objective_rows, parameter_rows, trial_rows, units
+from tuner.report.search_section import search_section
+from tuner.report.tables import constraint_rows, map_rows, objective_rows, parameter_rows
 
 MOST_PICTURES = 6
 """Pictures shown unless asked otherwise: each of 512 x 512 adds about 2 MB to the page."""
@@ -53,8 +53,9 @@ def write_report(run_dir: str | Path, judge: Judge | None = None, most_pictures:
     records = read_run(run_dir)
     if judge is None:
         judge = PixelPerfect.from_pretrained(records.recipe.get("judge", {}).get("weights"))
-    pictures = make_pictures(records, judge, most_pictures)
-    page = render(records, pictures)
+    sources = open_sources(records)
+    pictures = make_pictures(records, sources, judge, most_pictures)
+    page = render(records, pictures, knob_table(records, sources, judge))
     path = records.folder / "report.html"
     try:
         path.write_text(page, encoding="utf-8")
@@ -63,13 +64,17 @@ def write_report(run_dir: str | Path, judge: Judge | None = None, most_pictures:
     return path
 
 
-def render(records: RunRecords, pictures: PictureSet) -> str:
+def render(records: RunRecords, pictures: PictureSet, knobs: KnobTable) -> str:
     """The page as text."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_page_file),
     )
-    template = environment.from_string(_page_file("page.html"))
-    return template.render({**_summary(records), **_shown(pictures), **_search(records), **_files(records)})
+    sections = {**_summary(records), **_shown(pictures), **search_section(records), **_files(records)}
+    return environment.get_template("page.html").render({**sections, "knobs": knobs})
 
 
 def _page_file(name: str) -> str:
@@ -206,33 +211,15 @@ def _regions(pictures: PictureSet) -> list[dict[str, Any]]:
     ]
 
 
-def _search(records: RunRecords) -> dict[str, Any]:
-    best = records.best["number"]
-    kinds = Counter(trial.state for trial in records.trials)
-    unit = units(records)
-    slices = [
-        slice_plot(records.trials, name, space, unit.get(name, ""), best)
-        for name, space in records.recipe["pipeline"]["search"].items()
-    ]
-    return {
-        "history_wide": Markup(history(records.trials, best, 1080, 320)),
-        "history_narrow": Markup(history(records.trials, best, 380, 280)),
-        "importances": importances(records.study, records.result["strategy"] == "gradient"),
-        "slices": [Markup(drawing) for drawing in slices if drawing],
-        "searched": records.searched,
-        "trials": trial_rows(records),
-        "trial_kinds": sorted(kinds.items()),
-    }
-
-
 def _files(records: RunRecords) -> dict[str, Any]:
     return {
         "recipe": records.recipe_text,
         "environment": [(key, _flat(value), isinstance(value, dict)) for key, value in records.environment.items()],
         "folder": str(records.folder),
-        "css": Markup(_page_file("page.css")),
+        "css": Markup(_page_file("page.css") + _page_file("charts.css")),
         "viewer_js": Markup(_page_file("viewer.js")),
         "page_js": Markup(_page_file("page.js")),
+        "charts_js": Markup(_page_file("charts.js")),
     }
 
 

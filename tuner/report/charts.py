@@ -46,7 +46,7 @@ def _round_ticks(low: float, high: float, count: int) -> list[float]:
         return [low]
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [index * step for index in range(first, last + 1)]
 
@@ -103,18 +103,34 @@ def text(x: float, y: float, content: str, css: str = "", anchor: str = "middle"
     return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(content)}</text>'
 
 
-def dot(x: float, y: float, radius: float, css: str, title: str, opacity: float = 1.0) -> str:
-    """A round mark with a tooltip."""
+def dot(
+    x: float, y: float, radius: float, css: str, title: str = "", opacity: float = 1.0, trial: int | None = None
+) -> str:
+    """A round mark with a tooltip: ``title``, or on the report's page what the table says of ``trial``."""
     shade = "" if opacity >= 1.0 else f' opacity="{opacity:.2f}"'
-    return (
-        f'<circle class="{css}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"{shade}><title>{escape(title)}</title></circle>'
-    )
+    place = f'class="{css}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"{shade}{_of(trial)}'
+    return f"<circle {place}>{_title(title)}</circle>" if title else f"<circle {place}/>"
 
 
-def cross(x: float, y: float, size: float, css: str, title: str) -> str:
-    """A cross with a tooltip, for what failed."""
+def cross(x: float, y: float, size: float, css: str, trial: int) -> str:
+    """A cross, for a trial that failed."""
     path = f"M{x - size:.1f} {y - size:.1f}l{2 * size:g} {2 * size:g}m0 {-2 * size:g}l{-2 * size:g} {2 * size:g}"
-    return f'<path class="{css}" d="{path}"><title>{escape(title)}</title></path>'
+    return f'<path class="{css}" d="{path}"{_of(trial)}/>'
+
+
+def open_line(points: Sequence[tuple[float, float]], css: str, trial: int | None = None, extra: str = "") -> str:
+    """A line through the points, left to right; ``extra`` are attributes of its own."""
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    return f'<path class="{css}" d="M{path}"{_of(trial)}{extra}/>'
+
+
+def _of(trial: int | None) -> str:
+    # The page's script finds the trial's row by this number: a text of its own for every mark would be megabytes.
+    return "" if trial is None else f' data-t="{trial}"'
+
+
+def _title(title: str) -> str:
+    return f"<title>{escape(title)}</title>"
 
 
 def step_line(points: Sequence[tuple[float, float]], until: float, css: str) -> str:

@@ -1,19 +1,12 @@
-"""The report's plots: history of the search, one slice per parameter, parameter importances."""
+"""The report's plots of the value: history of the search, one slice per parameter."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import optuna
-
 from tuner.report.charts import Axis, cross, dot, frame, line, step_line, svg, text, tick_text, value_range
-from tuner.report.format import plain, signed
+from tuner.report.format import plain
 from tuner.report.records import TrialRow, best_so_far
-
-ENOUGH_TRIALS = 10
-"""Completed trials below which importances would be an accident of the sampling; then a note stands in their place."""
 
 
 def history(trials: tuple[TrialRow, ...], best: int, width: int, height: int) -> str:
@@ -40,21 +33,16 @@ def history(trials: tuple[TrialRow, ...], best: int, width: int, height: int) ->
     for trial in trials:
         if trial.value is not None:
             css = "mark" if trial.state == "complete" else "mark hollow"
-            parts.append(dot(x.at(trial.number), y.at(trial.value), radius, css, _title(trial)))
-        elif trial.state == "failed":
-            parts.append(cross(x.at(trial.number), y.start - 7, 3.5, "fail", _title(trial)))
+            parts.append(dot(x.at(trial.number), y.at(trial.value), radius, css, trial=trial.number))
+        elif trial.state in ("failed", "pruned"):
+            css = "fail" if trial.state == "failed" else "pruned"
+            parts.append(cross(x.at(trial.number), y.start - 7, 3.5, css, trial.number))
     parts.append(step_line([(x.at(number), y.at(value)) for number, value in steps], x.at(last), "best-line"))
     for trial, value in valued:
         if trial.number == best:
-            parts.append(dot(x.at(best), y.at(value), 6, "mark-best", f"best: {_title(trial)}"))
+            parts.append(dot(x.at(best), y.at(value), 6, "mark-best", trial=best))
     label = f"Objective value of {len(trials)} trials; the best so far rises to {plain(steps[-1][1])}" if steps else ""
     return svg(width, height, label or "Objective value of the trials", parts)
-
-
-def _title(trial: TrialRow) -> str:
-    value = "no value" if trial.value is None else f"value {signed(trial.value, 4)}"
-    settings = ", ".join(f"{name} {plain(setting)}" for name, setting in trial.parameters.items())
-    return f"trial {trial.number}: {value}; {settings}" + (f"; {trial.note}" if trial.note else "")
 
 
 def slice_plot(trials: tuple[TrialRow, ...], name: str, space: dict[str, Any], unit: str, best: int) -> str:
@@ -91,52 +79,13 @@ def slice_plot(trials: tuple[TrialRow, ...], name: str, space: dict[str, Any], u
         place = x.at(choices.index(str(setting)) if choices else float(setting))
         if trial.number == best:
             parts.append(line(place, y.start, place, y.stop, "best-rule"))
-            parts.append(dot(place, y.at(value), 5.5, "mark-best", f"best: {_title(trial)}"))
+            parts.append(dot(place, y.at(value), 5.5, "mark-best", trial=best))
         else:
             css = "mark" if trial.state == "complete" else "mark hollow"
             age = 0.25 + 0.65 * trial.number / newest
-            parts.append(dot(place, y.at(value), 3.2, css, _title(trial), age))
+            parts.append(dot(place, y.at(value), 3.2, css, opacity=age, trial=trial.number))
     return svg(width, height, f"Objective value against {name} over {len(shown)} trials", parts)
 
 
 def _clip(label: str, length: int) -> str:
     return label if len(label) <= length else label[: max(1, length - 1)] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-@dataclass(frozen=True)
-class Importances:
-    """Share of the value's variance that each searched parameter explains, largest first; or why there are none."""
-
-    shares: Sequence[tuple[str, float]]
-    note: str
-
-
-def importances(study: optuna.Study, gradient: bool) -> Importances:
-    """Parameter importances by functional ANOVA.
-
-    F. Hutter, H. Hoos and K. Leyton-Brown, *An Efficient Approach for Assessing Hyperparameter Importance*, ICML 2014,
-    as in ``optuna.importance``. Below ``ENOUGH_TRIALS`` completed trials, or where all of them have one value or one
-    setting, no number is given.
-
-    Args:
-        study: the run's study.
-        gradient: the trials are steps along a gradient, which is said beside the figures.
-    """
-    done = [t for t in study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
-    if len(done) < ENOUGH_TRIALS:
-        note = f"{len(done)} completed trials are too few to tell importances from chance; {ENOUGH_TRIALS} are needed."
-        return Importances((), note)
-    if len({trial.values[0] for trial in done}) < 2:
-        return Importances((), "All trials have the same value, so no parameter explains a difference.")
-    try:
-        # Optuna's 64 trees of depth 64 take over a minute for 500 trials; these take a second and gave the same shares.
-        evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, max_depth=7, seed=0)
-        shares = optuna.importance.get_param_importances(
-            study, evaluator=evaluator, target=lambda trial: trial.values[0]
-        )
-    except (ValueError, RuntimeError) as error:
-        return Importances((), f"Importances could not be computed: {error}")
-    note = "Share of the variation of the objective value over the searched range that the parameter explains (fANOVA)."
-    if gradient:
-        note += " The trials follow a gradient, so they cover the range unevenly: read these shares as a rough order."
-    return Importances(tuple(sorted(shares.items(), key=lambda item: -item[1])), note)

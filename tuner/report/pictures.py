@@ -12,12 +12,14 @@ import numpy as np
 import torch
 
 from pipelines import Pipeline, load
+from pipelines.contract import Output
 from pixelperfect_models.channels import SIGNED_CHANNELS
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import to_array
 from tuner.objective import Judge
 from tuner.overlays import signed_excess
 from tuner.pictures import Picture, read_pictures
+from tuner.recipe import Recipe
 from tuner.recipe_file import load_recipe
 from tuner.regions import Region, region_at, worst_region
 from tuner.report.records import RunRecords
@@ -65,38 +67,55 @@ class PictureSet:
     note: str
 
 
-def make_pictures(records: RunRecords, judge: Judge, most: int) -> PictureSet:
+@dataclass(frozen=True)
+class Sources:
+    """What a run's outputs are made from, read again: its recipe, pipeline, and all of its pictures."""
+
+    recipe: Recipe
+    pipeline: Pipeline
+    pictures: tuple[Picture, ...]
+
+
+def open_sources(records: RunRecords) -> Sources | str:
+    """Read the run's recipe and pictures again; the reason as text when they cannot be read any more."""
+    try:
+        recipe = load_recipe(records.folder / "recipe.yaml")
+        pipeline = load(recipe.pipeline.name, recipe.pipeline.options)
+        return Sources(recipe, pipeline, tuple(read_pictures(recipe, pipeline.input)))
+    except UserError as error:
+        return f"The pictures of this run could not be read: {error}"
+
+
+def make_pictures(records: RunRecords, sources: Sources | str, judge: Judge, most: int) -> PictureSet:
     """Run the pipeline at the start and the best parameters and judge both outputs.
 
     Args:
         records: the run.
+        sources: from :func:`open_sources`.
         judge: the trained judges.
         most: how many pictures to show at most, the first ones of the recipe.
 
     Returns:
         The pictures; none, with a note that says why, when they cannot be read any more.
     """
-    try:
-        recipe = load_recipe(records.folder / "recipe.yaml")
-    except UserError as error:
-        return PictureSet((), 0, judge.types, f"The pictures of this run could not be read: {error}")
-    pipeline = load(recipe.pipeline.name, recipe.pipeline.options)
-    pictures = read_pictures(recipe, pipeline.input)
+    if isinstance(sources, str):
+        return PictureSet((), 0, judge.types, sources)
+    recipe = sources.recipe
     shown = []
-    for picture in pictures[:most]:
-        outputs = {
-            side: _output(pipeline, picture, getattr(records, side)["parameters"], recipe.search.seed) for side in SIDES
-        }
+    for picture in sources.pictures[:most]:
+        outputs = {side: run_seeded(sources, picture, getattr(records, side)["parameters"]).image for side in SIDES}
         reference = outputs["start"] if picture.reference is None else picture.reference
         shown.append(_judged(picture, reference, outputs, judge))
-    return PictureSet(tuple(shown), len(pictures), judge.types, _note(recipe.reference_kind, recipe.images.crop))
+    return PictureSet(
+        tuple(shown), len(sources.pictures), judge.types, _note(recipe.reference_kind, recipe.images.crop)
+    )
 
 
-def _output(pipeline: Pipeline, picture: Picture, parameters: dict[str, Any], seed: int) -> torch.Tensor:
-    # Seeded as in the objective, so that a pipeline which draws random numbers draws the search's own.
+def run_seeded(sources: Sources, picture: Picture, parameters: dict[str, Any]) -> Output:
+    """The pipeline's output, seeded as in the objective, so that one which draws random numbers draws the search's."""
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return pipeline(picture.image, parameters)
+        torch.manual_seed(sources.recipe.search.seed)
+        return sources.pipeline.run(picture.image, parameters)
 
 
 def _note(kind: str, crop: int | None) -> str:

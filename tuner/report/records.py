@@ -27,7 +27,9 @@ class TrialRow:
         parameters: the searched parameters.
         measures: what the pipeline reported, means over the pictures.
         seconds: wall time of the evaluation.
-        note: why it failed, or which start and step of a gradient search it is.
+        note: why it failed or was stopped, or which start and step of a gradient search it is.
+        values: all objectives, the value first; empty unless it was evaluated.
+        statistics: distortion type to mean, p95 and max, as :class:`tuner.evaluation.Evaluation` has them.
     """
 
     number: int
@@ -38,6 +40,8 @@ class TrialRow:
     measures: dict[str, float]
     seconds: float | None
     note: str
+    values: tuple[float, ...] = ()
+    statistics: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,9 @@ def trial_row(trial: optuna.trial.FrozenTrial) -> TrialRow:
         note = note or "pipeline defaults"
     elif "step" in attributes and complete:
         note = f"start {attributes['start']}, step {attributes['step']}"
+    elif trial.state == optuna.trial.TrialState.PRUNED:
+        seen = len(trial.intermediate_values)
+        note = note or f"stopped after {seen} picture{'' if seen == 1 else 's'}"
     return TrialRow(
         number=trial.number,
         state=state_word(trial),
@@ -123,6 +130,8 @@ def trial_row(trial: optuna.trial.FrozenTrial) -> TrialRow:
         measures=dict(attributes.get("measures", {})),
         seconds=attributes.get("seconds"),
         note=note,
+        values=tuple(trial.values) if complete else (),
+        statistics=dict(attributes.get("statistics", {})),
     )
 
 

@@ -148,12 +148,20 @@ def map_rows(records: RunRecords) -> list[dict[str, Any]]:
 
 def trial_rows(records: RunRecords) -> list[dict[str, Any]]:
     """All trials, with cells as text and as sort keys."""
-    best = records.best["number"]
-    return [_trial(trial, records.searched, trial.number == best) for trial in records.trials]
+    best, measures = records.best["number"], shown_measures(records)
+    return [_trial(trial, records.searched, measures, trial.number == best) for trial in records.trials]
 
 
-def _trial(trial: TrialRow, searched: tuple[str, ...], best: bool) -> dict[str, Any]:
+def shown_measures(records: RunRecords) -> list[str]:
+    """The measures that the recipe looks at, in its order; ``seconds`` has a column of its own."""
+    objective = records.recipe.get("objective", {})
+    terms = [term["measure"] for key in ("pareto", "constraints", "costs") for term in objective.get(key, ())]
+    return [name for name in dict.fromkeys(terms) if name != "seconds"]
+
+
+def _trial(trial: TrialRow, searched: tuple[str, ...], measures: list[str], best: bool) -> dict[str, Any]:
     values = [trial.parameters.get(name) for name in searched]
+    measured = [trial.measures.get(name) for name in measures]
     return {
         "number": trial.number,
         "state": "best" if best else trial.state,
@@ -163,6 +171,7 @@ def _trial(trial: TrialRow, searched: tuple[str, ...], best: bool) -> dict[str, 
         "score": signed(trial.score, 4),
         "score_key": "" if trial.score is None else repr(trial.score),
         "parameters": [(plain(value), "" if value is None else str(value)) for value in values],
+        "measures": [(plain(value), "" if value is None else repr(value)) for value in measured],
         "seconds": plain(trial.seconds),
         "seconds_key": "" if trial.seconds is None else repr(trial.seconds),
         "note": trial.note,
