@@ -70,12 +70,12 @@ def saving(standard: list[dict], learned: list[dict], metric: str) -> float:
     return float(1.0 - np.exp(np.mean(curves[1][1](at) - curves[0][1](at))))
 
 
-def compare(run: Path, data: Path) -> None:
+def compare(run: Path, data: Path, every: int = 2) -> None:
     pipeline = pipelines.load("compression.jpeg_tables")
     assert isinstance(pipeline, JpegTables)
     best = yaml.safe_load((run / "best_parameters.yaml").read_text(encoding="utf-8"))
     judge = PixelPerfect.from_pretrained()
-    photos = [*list_images(data / "photos/test/kodak")[::2], *list_images(data / "photos/test/cid22")[::2]]
+    photos = [*list_images(data / "photos/test/kodak")[::every], *list_images(data / "photos/test/cid22")[::every]]
     metrics = ("judge", *NAMES)
     savings: dict[str, list[float]] = {name: [] for name in metrics}
     for path in photos:
@@ -88,6 +88,7 @@ def compare(run: Path, data: Path) -> None:
     luma, chroma = (table.round().int().tolist() for table in tables_of(pipeline, best))
     result = {
         "photos": len(photos),
+        "every": every,
         "parameters": best,
         "luma": luma,
         "chroma": chroma,
@@ -103,7 +104,7 @@ def document(result: dict[str, Any]) -> str:
         "# Learned JPEG tables",
         "",
         "    tuner run recipes/jpeg_tables.yaml --out runs/jpeg_tables",
-        "    python benchmarks/jpeg_tables.py --run runs/jpeg_tables",
+        f"    python benchmarks/jpeg_tables.py --run runs/jpeg_tables --every {result['every']}",
         "",
         f"Bytes saved against the standard's tables at equal values of each metric, on {result['photos']} photos that",
         "the search did not see (Kodak, CID22), both scaled over libjpeg's qualities "
@@ -149,6 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, help="folder of a run of recipes/jpeg_tables.yaml")
     parser.add_argument("--calibrate", action="store_true")
+    parser.add_argument("--every", type=int, default=2, help="take every so many photos of the test folders")
     options = parser.parse_args()
     if "PIXELPERFECT_DATA" not in os.environ:
         parser.error("PIXELPERFECT_DATA is not set; it names the folder that holds photos/")
@@ -157,7 +159,7 @@ def main() -> None:
     if options.calibrate:
         calibrate(data)
     if options.run:
-        compare(options.run, data)
+        compare(options.run, data, options.every)
 
 
 if __name__ == "__main__":
