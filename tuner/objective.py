@@ -188,13 +188,13 @@ class Objective:
         worth: tuple[float, ...] = ()
         if self._incumbents is not None:
             pictures, worth = least(parts)
-        value = sum(picture.value for picture in pictures) / len(parts)
+        mean = sum(picture.value for picture in pictures) / len(parts)
         penalties = mean_of([part.penalties for part in parts])
         costs = mean_of([part.costs for part in parts])
         score = sum(part.value.score for part in parts) / len(parts)
         made_of = self.score_weight * score - sum(penalties.values()) - sum(costs.values())
         return Evaluation(
-            value=value,
+            value=mean,
             score=score,
             penalties=penalties,
             statistics={name: mean_of([part.statistics[name] for part in parts]) for name in parts[0].statistics},
@@ -202,7 +202,7 @@ class Objective:
             constraints=self._violations(measures),
             seconds=time.perf_counter() - start,
             pictures=tuple(pictures),
-            offset=value - made_of if worth else 0.0,
+            offset=mean - made_of if worth else 0.0,
             outputs=tuple(images[index] for index in sorted(images)) if self.follows_incumbent else (),
             costs=costs,
             pareto=tuple(

@@ -108,8 +108,8 @@ def resolve_search(
         return search
     if not isinstance(search, AutoSearch):
         return search
-    common = {"seed": search.seed, "timeout": search.timeout}
-    budget = {} if search.trials is None else {"trials": search.trials}
+    common: dict[str, Any] = {"seed": search.seed, "timeout": search.timeout}
+    budget: dict[str, Any] = {} if search.trials is None else {"trials": search.trials}
     if incumbent or pareto:
         return OptunaSearch(**budget, **common)
     if pipeline.differentiable and 0 < len(steps) < len(spec.search):

@@ -27,8 +27,9 @@ from tuner.overlays import PALETTE
 from tuner.report import build, encode, write_report
 from tuner.report.charts import Axis, value_range
 from tuner.report.encode import picture_data
-from tuner.report.figures import ENOUGH_TRIALS, history, slice_plot
+from tuner.report.figures import history, slice_plot
 from tuner.report.format import duration, plain, signed
+from tuner.report.importances import ENOUGH_TRIALS
 from tuner.report.pictures import PictureSet, ShownPicture
 from tuner.report.records import TrialRow, best_so_far
 from tuner.report.tables import _place

@@ -74,8 +74,10 @@ class ObjectiveModel:
             for penalty, name in zip(objective.penalties, objective.amount_names, strict=True)
             if penalty.weight > 0
         ]
-        used = [*objective.costs, *objective.constraints, *objective.pareto]
-        self._measures = list(dict.fromkeys(term.measure for term in used))
+        used = [term.measure for term in objective.costs]
+        used += [term.measure for term in objective.constraints]
+        used += [term.measure for term in objective.pareto]
+        self._measures = list(dict.fromkeys(used))
         outputs: list[str] = ["score"] if objective.score_weight > 0 else []
         for term in self._terms:
             outputs += [term.name, term.rest]
