@@ -14,6 +14,7 @@ import pipelines
 from pixelperfect_models.errors import PixelPerfectError
 from tuner import interrupts, run_folder
 from tuner.events import EventLines
+from tuner.fingerprint import fingerprint
 from tuner.live import Progress
 from tuner.objective import Judge, Objective
 from tuner.parameter_space import ParameterSpace
@@ -117,6 +118,7 @@ def run(
         if study is None:  # last, so that a recipe that is refused leaves no folder behind
             folder = run_folder.new_folder(name, out_dir)
             study = RunStudy.create(folder, resolved)
+        study.match(fingerprint(recipe, objective.pipeline, objective.judge))
         run_folder.write_yaml(folder / run_folder.RECIPE, resolved)
         if not (folder / run_folder.ENVIRONMENT).exists():
             run_folder.write_json(folder / run_folder.ENVIRONMENT, run_folder.environment())

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial
 
 from tuner.evaluation import EvaluationError
 from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
-from tuner.study import RunStudy, value_of
+from tuner.study import RunStudy, Sampler, value_of
+
+_WAIT = 0.5
+"""Seconds between two looks at the trials that other workers have under way."""
 
 
 @dataclass
@@ -51,16 +53,26 @@ class Task:
         return len(self.study.counted) >= self.budget or self.out_of_time
 
     def begin(self) -> None:
-        """Queue the pipeline's defaults as the first trial of an empty study; take up the incumbent of an older one."""
+        """Make the pipeline's defaults the first trial of the study; take up the incumbent of an older one."""
         self.study.enqueue_defaults(self.space.defaults())
         best = self.study.best
         value = None if best is None else value_of(best)
         if self.objective.follows_incumbent and best is not None and value is not None:
             self.objective.restore_incumbent(self.space.full(best.params), value)
 
-    def ask(self, sampler: BaseSampler) -> Trial | None:
-        """The next trial: a queued one, or what ``sampler`` proposes; None when the search is done."""
-        return None if self.done else self.study.ask(sampler, self.space.distributions)
+    def ask(self, sampler: Sampler) -> Trial | None:
+        """The next trial: one cut short earlier, the defaults, or what ``sampler`` proposes; None when all is done.
+
+        Give a function from the trial's slot to a sampler where the proposal hangs on which trial it is, or on a
+        seed: slot 0 is the defaults, the last is ``budget - 1``, and each is filled once, by whichever worker.
+        While other workers evaluate the last trials this waits: one of them may die.
+        """
+        while not self.done:
+            trial = self.study.ask(sampler, self.space.distributions, self.budget)
+            if trial is not None:
+                return trial
+            time.sleep(_WAIT)
+        return None
 
     def evaluate(self, trial: Trial) -> FrozenTrial:
         """Evaluate a trial from :meth:`ask` and record what came of it, a failure with its reason."""

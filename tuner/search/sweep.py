@@ -64,7 +64,7 @@ class Sweep:
         points = plan(task.space, task.spec)
         task.begin()
         while not task.done:
-            # Trial 0 is the defaults, which are queued: its sampler is not asked.
-            trial = task.ask(PointSampler(points[max(0, len(task.study.counted) - 1)].parameters))
+            # Slot 0 is the defaults, for which no sampler is asked.
+            trial = task.ask(lambda slot: PointSampler(points[max(0, slot - 1)].parameters))
             if trial is not None:
                 task.evaluate(trial)
