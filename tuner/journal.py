@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 
 from pixelperfect_models.errors import UserError
 
+STUDY_FILE, STUDY_NAME = "study.log", "study"
 LOCK_SUFFIX = ".lock"
 
 
@@ -43,6 +45,7 @@ class RunJournal(BaseJournalBackend):  # type: ignore[misc]  # Optuna is read as
         self._path = path
         self._file = JournalFileBackend(str(path), lock_obj=_NoLock())
         self._group: list[dict[str, Any]] | None = None
+        self.synced = True
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """As Optuna reads them."""
@@ -54,28 +57,27 @@ class RunJournal(BaseJournalBackend):  # type: ignore[misc]  # Optuna is read as
             if not any("state" in log for log in logs):
                 self._group += logs
                 return
-            logs, self._group = [*self._group, *logs], []
+            logs = [*self._group, *logs]
+            self._group = []
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         with self._locked(), self._path.open("r+b") as stream:
             stream.seek(_whole_lines(stream))
             stream.write(text.encode("utf-8"))
             stream.flush()
-            if any("state" in log for log in logs):
+            if self.synced and any("state" in log for log in logs):
                 os.fsync(stream.fileno())
 
     @contextmanager
     def grouped(self) -> Iterator[None]:
         """Within, attributes are written together with the next change of a trial's state: all of it or nothing.
 
-        They are not seen, by this process either, until then.
+        They are not seen, by this process either, until then. Those that no change of state follows are dropped.
         """
         self._group = []
         try:
             yield
         finally:
-            rest, self._group = self._group, None
-            if rest:
-                self.append_logs(rest)
+            self._group = None
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -87,6 +89,23 @@ class RunJournal(BaseJournalBackend):  # type: ignore[misc]  # Optuna is read as
 def storage(path: Path) -> JournalStorage:
     """The Optuna storage in this file; made when there is none. Its ``_backend`` is a :class:`RunJournal`."""
     return JournalStorage(RunJournal(path))
+
+
+def copy(study: optuna.Study, path: Path) -> None:
+    """Write all of a study, from whatever storage, into a journal of its own, in place of an older copy."""
+    beside = path.with_name(f"{path.name}.new")
+    beside.unlink(missing_ok=True)
+    journal = RunJournal(beside)
+    target = optuna.create_study(
+        storage=JournalStorage(journal), study_name=STUDY_NAME, directions=[d.name.lower() for d in study.directions]
+    )
+    for key, value in study.user_attrs.items():
+        target.set_user_attr(key, value)
+    journal.synced = False
+    for trial in study.get_trials(deepcopy=False):
+        target.add_trial(trial)
+    beside.replace(path)
+    Path(f"{beside}{LOCK_SUFFIX}").unlink(missing_ok=True)
 
 
 def hold(path: Path) -> BinaryIO:

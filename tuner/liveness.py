@@ -19,12 +19,17 @@ from typing import Any, BinaryIO, Protocol
 
 from optuna.trial import FrozenTrial
 
+from pixelperfect_models.errors import UserError
+
 WORKER = "tuner:worker"
 """Key of a trial's ``system_attrs``: who evaluates it."""
 BEAT = "tuner:beat"
 """Key of a trial's ``system_attrs``: a number that its worker changes while it lives."""
-HEARTBEAT, GRACE = 10.0, 60.0
-"""Seconds between two beats; and without a change after which a trial is lost. Both on the clock of who looks."""
+GRACE, GRACE_VARIABLE = 60.0, "TUNER_GRACE"
+"""Seconds without a change after which a trial is lost, on the clock of who looks; and the environment variable that
+sets others. Workers of one study should agree."""
+_BEATS = 6
+"""Beats within the grace."""
 WORKERS_FOLDER = "workers"
 
 
@@ -110,14 +115,17 @@ class Heartbeats:
 
     Args:
         beat: writes the number: (trial id, number). It may raise: the next beat tries again.
-        interval, grace: seconds.
+        grace: seconds; default: :data:`GRACE`, or what the environment says.
+
+    Raises:
+        UserError: the environment says no number above 0.
     """
 
-    def __init__(self, beat: Callable[[int, int], Any], interval: float = HEARTBEAT, grace: float = GRACE) -> None:
+    def __init__(self, beat: Callable[[int, int], Any], grace: float | None = None) -> None:
         self.worker = worker_name()
         self._beat = beat
-        self._interval = interval
-        self._grace = grace
+        self._grace = _grace() if grace is None else grace
+        self._interval = self._grace / _BEATS
         self._seen: dict[int, tuple[Any, float]] = {}
         self._trial: int | None = None
         self._stop = threading.Event()
@@ -151,7 +159,7 @@ class Heartbeats:
     def close(self) -> None:
         """Stop beating."""
         self._stop.set()
-        self._thread.join(timeout=self._interval)
+        self._thread.join(timeout=1.0)
 
     def _run(self) -> None:
         number = 0
@@ -164,3 +172,14 @@ class Heartbeats:
                 self._beat(trial, number)
             except Exception:  # the trial ended this moment, or the server is away: the next beat will tell
                 continue
+
+
+def _grace() -> float:
+    text = os.environ.get(GRACE_VARIABLE, str(GRACE))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < float("inf"):
+        raise UserError(f"{GRACE_VARIABLE}: found {text}, expected seconds above 0")
+    return seconds

@@ -19,9 +19,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 
 from pixelperfect_models.errors import PixelPerfectError, UserError
 from tuner import interrupts, journal
+from tuner.journal import STUDY_FILE as STUDY_FILE
+from tuner.journal import STUDY_NAME as STUDY_NAME
 from tuner.liveness import BEAT, Heartbeats, Liveness, LockFiles
 
-STUDY_FILE, STUDY_NAME = "study.log", "study"
 PATIENCE = 300.0
 """Seconds that a server may be away (a restart, a network that fails) before a worker gives up."""
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}

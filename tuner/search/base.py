@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial, Trial
 
+from pixelperfect_models.errors import UserError
 from tuner.evaluation import EvaluationError
 from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
@@ -31,6 +32,8 @@ class Task:
         spec: the recipe's ``search`` section.
         budget: how many counted trials the study has when the search is done.
         folder: the run's folder, absolute; a strategy may keep files of its own in a folder below it.
+        limit: how many trials this process evaluates at most; None: no limit of its own.
+        evaluated: how many it has evaluated.
         started: when this session began, on ``time.monotonic``'s clock.
     """
 
@@ -40,6 +43,8 @@ class Task:
     spec: Any
     budget: int
     folder: Path
+    limit: int | None = None
+    evaluated: int = 0
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -49,8 +54,9 @@ class Task:
 
     @property
     def done(self) -> bool:
-        """True when the budget is spent or the time is over."""
-        return len(self.study.counted) >= self.budget or self.out_of_time
+        """True when the budget is spent, the time is over, or this process has evaluated what it may."""
+        enough = self.limit is not None and self.evaluated >= self.limit
+        return enough or len(self.study.counted) >= self.budget or self.out_of_time
 
     def begin(self) -> None:
         """Make the pipeline's defaults the first trial of the study; take up the incumbent of an older one."""
@@ -76,6 +82,7 @@ class Task:
 
     def evaluate(self, trial: Trial) -> FrozenTrial:
         """Evaluate a trial from :meth:`ask` and record what came of it, a failure with its reason."""
+        self.evaluated += 1
         try:
             evaluation = self.objective.evaluate(self.space.full(trial.params))
         except EvaluationError as error:
@@ -88,7 +95,11 @@ class Task:
 
 
 class Search(Protocol):
-    """A strategy: proposes parameters, evaluates them and records each trial, until its budget is spent."""
+    """A strategy: proposes parameters, evaluates them and records each trial, until its budget is spent.
+
+    One that several workers can share, since it takes every trial from ``task.ask``, has an attribute
+    ``shared = True``.
+    """
 
     def check(self, objective: Objective, space: ParameterSpace, spec: Any) -> None:
         """Raise UserError when this strategy cannot search this; ``spec`` is the recipe's ``search`` section."""
@@ -98,3 +109,16 @@ class Search(Protocol):
 
     def run(self, task: Task) -> None:
         """Search on from what ``task.study`` holds. KeyboardInterrupt leaves every finished trial recorded."""
+
+
+def check_shared(search: Search, objective: Objective, strategy: str) -> None:
+    """Raise UserError when several workers cannot share this search; a strategy that can says ``shared = True``."""
+    if not getattr(search, "shared", False):
+        raise UserError(
+            f"search.strategy: {strategy} makes each trial from the one before, expected one process alone, or a "
+            "strategy that workers can share, such as optuna"
+        )
+    if objective.follows_incumbent:
+        raise UserError(
+            "images.reference: incumbent compares each trial with the best before it, expected one process alone"
+        )

@@ -49,6 +49,8 @@ SAMPLERS: dict[str, Make] = {
 class OptunaStrategy:
     """Search by one of :data:`SAMPLERS`; the first trial is always the pipeline's defaults."""
 
+    shared = True
+
     def check(self, objective: Objective, space: ParameterSpace, spec: OptunaSearch) -> None:
         """Raise UserError for an unknown sampler, or one that cannot search this task."""
         if spec.sampler not in SAMPLERS:

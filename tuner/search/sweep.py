@@ -40,6 +40,8 @@ def plan(space: ParameterSpace, spec: SweepSearch) -> list[SweepPoint]:
 class Sweep:
     """Evaluates :func:`plan`, after the defaults."""
 
+    shared = True
+
     def check(self, objective: Objective, space: ParameterSpace, spec: SweepSearch) -> None:
         """Raise UserError when a pair names a parameter that is not searched, or one twice."""
         for pair in spec.pairs:
