@@ -13,11 +13,14 @@ from typing import Any, BinaryIO
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from optuna.storages.journal._storage import JournalOperation
+from optuna.trial import TrialState
 
 from pixelperfect_models.errors import UserError
 
 STUDY_FILE, STUDY_NAME = "study.log", "study"
 LOCK_SUFFIX = ".lock"
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class _NoLock:
@@ -37,14 +40,15 @@ class RunJournal(BaseJournalBackend):  # type: ignore[misc]  # Optuna is read as
       it. The system gives back a ``flock`` when its process dies, however it dies.
     - A process killed while it writes may leave half a line. Who writes next cuts it off; readers skip it until then.
     - Optuna syncs every attribute of every trial to the disk: a dozen times a trial, about 3 ms each. Here that is
-      done when a trial is created or ends. A killed process loses nothing either way, since what is written is with
+      done when a trial ends. A killed process loses nothing either way, since what is written is with
       the system; after a power cut the trial under way may be gone, never a finished one.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = JournalFileBackend(str(path), lock_obj=_NoLock())
-        self._group: list[dict[str, Any]] | None = None
+        self._waiting: list[dict[str, Any]] | None = None
+        self._all = True
         self.synced = True
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
@@ -52,20 +56,15 @@ class RunJournal(BaseJournalBackend):  # type: ignore[misc]  # Optuna is read as
         return self._file.read_logs(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append whole lines, one for each log; within :meth:`grouped` attributes wait for what follows them."""
-        if self._group is not None:
-            if not any("state" in log for log in logs):
-                self._group += logs
+        """Append whole lines, one for each log; some wait within :meth:`grouped` and :meth:`gathered`."""
+        if self._waiting is not None:
+            waits = "state" not in logs[0] if self._all else logs[0]["op_code"] == JournalOperation.SET_TRIAL_PARAM
+            if waits:
+                self._waiting += logs
                 return
-            logs = [*self._group, *logs]
-            self._group = []
-        text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with self._locked(), self._path.open("r+b") as stream:
-            stream.seek(_whole_lines(stream))
-            stream.write(text.encode("utf-8"))
-            stream.flush()
-            if self.synced and any("state" in log for log in logs):
-                os.fsync(stream.fileno())
+            logs = [*self._waiting, *logs]
+            self._waiting = []
+        self._write(logs)
 
     @contextmanager
     def grouped(self) -> Iterator[None]:
@@ -73,11 +72,31 @@ class RunJournal(BaseJournalBackend):  # type: ignore[misc]  # Optuna is read as
 
         They are not seen, by this process either, until then. Those that no change of state follows are dropped.
         """
-        self._group = []
+        self._waiting, self._all = [], True
         try:
             yield
         finally:
-            self._group = None
+            self._waiting = None
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Within, parameters are written together with whatever comes after them, at the latest at the end."""
+        self._waiting, self._all = [], False
+        try:
+            yield
+        finally:
+            rest, self._waiting = self._waiting, None
+            if rest:
+                self._write(rest)
+
+    def _write(self, logs: list[dict[str, Any]]) -> None:
+        text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        with self._locked(), self._path.open("r+b") as stream:
+            stream.seek(_whole_lines(stream))
+            stream.write(text.encode("utf-8"))
+            stream.flush()
+            if self.synced and any(log.get("state") in _FINISHED for log in logs):
+                os.fsync(stream.fileno())
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

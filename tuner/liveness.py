@@ -69,18 +69,21 @@ class LockFiles:
         self._folder.mkdir(exist_ok=True)
         self._lock: BinaryIO = self._path(self.worker).open("ab")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._trial: int | None = None
 
     def begin(self, trial_id: int) -> None:
-        """The lock is held all along."""
+        """Note which trial is this worker's; the lock is held all along."""
+        self._trial = trial_id
 
     def end(self) -> None:
-        """The lock is held all along."""
+        """It has none."""
+        self._trial = None
 
     def lost(self, trial: FrozenTrial) -> bool:
-        """True when nobody holds the lock of the trial's worker."""
+        """True when nobody holds the lock of the trial's worker, and for one of this worker's that it left behind."""
         worker = trial.system_attrs.get(WORKER)
         if worker == self.worker:
-            return False
+            return trial._trial_id != self._trial
         if worker is None:  # a trial that no worker of this program began
             return True
         try:
@@ -141,9 +144,12 @@ class Heartbeats:
         self._trial = None
 
     def lost(self, trial: FrozenTrial) -> bool:
-        """True when its beat has stood still for the whole grace."""
+        """True when its beat has stood still for the whole grace, and for one of this worker's that it left behind.
+
+        A trial is left behind when the server goes away after it was written and before this worker has read that.
+        """
         if trial.system_attrs.get(WORKER) == self.worker:
-            return False
+            return trial._trial_id != self._trial
         now = time.monotonic()
         beat = trial.system_attrs.get(BEAT)
         seen, since = self._seen.get(trial.number, (None, now))

@@ -132,14 +132,17 @@ def run(
             try:
                 if workers > 1:
                     with Pool(folder, place.url or str(folder), study.store.study_name, workers) as pool:
-                        while not task.done and pool.working():
+                        # The recipe's timeout is the workers' to keep: they finish the trials under way.
+                        while len(study.counted) < task.budget and pool.working():
                             time.sleep(_LOOK)
+                            study.sync()
                             study.mend()
                 else:
                     search.run(task)
             except BaseException:  # Ctrl-C, or an error that is not the pipeline's: the trial may be tried again
                 with interrupts.shielded():
                     study.interrupt()
+                    study.sync()
                     study.mend()
                     keeper.write(interrupted=True)
                     place.keep_copy(study)

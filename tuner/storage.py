@@ -64,6 +64,10 @@ class Store:
         """Within, attributes of a trial are written with its state, all or nothing, where the storage can."""
         return self.storage._backend.grouped() if self.folder is not None else nullcontext()
 
+    def gathered(self) -> AbstractContextManager[None]:
+        """Within, a trial's parameters are written as one, where the storage can."""
+        return self.storage._backend.gathered() if self.folder is not None else nullcontext()
+
     def exists(self) -> bool:
         """True when the study is there."""
         return self.study_name in optuna.get_all_study_names(self.storage)

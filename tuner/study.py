@@ -187,11 +187,13 @@ class RunStudy:
             self.on_record(trial)
 
     def mend(self) -> None:
-        """Take back the running trials whose process is gone: they do not count and their slots are begun again."""
+        """Take back the running trials whose process is gone: they do not count and their slots are begun again.
+
+        Looks at the trials that the last :meth:`sync` has seen.
+        """
         for trial in list(self._claims.running.values()):
             if self._life.lost(trial):
                 self._take_back(trial._trial_id, lost=True)
-        self.sync()
 
     def ask(
         self, sampler: Sampler, distributions: dict[str, BaseDistribution], budget: int | None = None
@@ -211,8 +213,9 @@ class RunStudy:
                 trial = Trial(self.study, trial_id)
                 given_up = self._claims.deaths(slot) >= MOST_DEATHS
                 if not given_up or self._claims.cut_short(slot) is not None:
-                    for name, distribution in distributions.items():
-                        _suggest(trial, name, distribution)
+                    with self.store.gathered():
+                        for name, distribution in distributions.items():
+                            _suggest(trial, name, distribution)
                 if not given_up:
                     return trial
                 self.fail(trial, f"the process that evaluates it died {MOST_DEATHS} times")
@@ -322,12 +325,12 @@ class RunStudy:
 
     def _finish(self, trial: Trial, tell: Callable[[], None]) -> FrozenTrial:
         with interrupts.shielded():
-            self._life.end()
             try:
                 with self.store.grouped():
                     tell()
             except UpdateFinishedTrialError:
                 pass  # taken back a moment ago
+            self._life.end()
             self._asked = None
             self._settle()
             return self.store.storage.get_trial(trial._trial_id)

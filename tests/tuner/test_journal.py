@@ -82,14 +82,16 @@ def test_a_copy_is_the_study_with_its_numbers(tmp_path: Path) -> None:
 def running(number: int, worker: str | None, beat: int = 0) -> FrozenTrial:
     attributes = {BEAT: beat} if worker is None else {BEAT: beat, WORKER: worker}
     trial = create_trial(state=TrialState.RUNNING, system_attrs=attributes)
-    trial.number = number
+    trial.number = trial._trial_id = number
     return trial
 
 
 def test_locks_tell_who_is_gone(tmp_path: Path) -> None:
     first, second = LockFiles(tmp_path), LockFiles(tmp_path)
     assert not first.lost(running(0, second.worker))
+    first.begin(0)
     assert not first.lost(running(0, first.worker))
+    assert first.lost(running(1, first.worker))  # left behind
     assert first.lost(running(0, "host:1:abcdef"))
     assert first.lost(running(0, None))
     second.close()
@@ -112,9 +114,10 @@ def test_a_beat_that_stands_still_is_lost_after_the_grace(monkeypatch: pytest.Mo
     life.forget()  # the server was away
     now[0] += 0.5
     assert not life.lost(running(1, "other", 2))
-    now[0] += 0.6
+    now[0] += 0.7
     assert life.lost(running(1, "other", 2))
-    assert not life.lost(running(2, life.worker, 0))
+    assert not life.lost(running(7, life.worker, 0))
+    assert life.lost(running(2, life.worker, 0))  # left behind
     monkeypatch.undo()
     deadline = time.monotonic() + 30
     while len(beats) < 2 and time.monotonic() < deadline:
