@@ -126,7 +126,13 @@ def _quietly(target: Callable[[], None], log: Path) -> None:
 
 def signature(trial: FrozenTrial) -> tuple[Any, ...]:
     """What must not change any more of a finished trial."""
-    return trial.number, trial.state, trial.values, tuple(trial.params.items()), trial.user_attrs.get("score")
+    return (
+        trial.number,
+        trial.state,
+        tuple(trial.values or ()),
+        tuple(trial.params.items()),
+        trial.user_attrs.get("score"),
+    )
 
 
 def check(name: str, search: Search, kills: int, chance: random.Random, disturb: Callable[[int], None]) -> bool:

@@ -23,6 +23,7 @@ from tests.tuner.fake_judge import FakeJudge
 from tests.tuner.postgres import Postgres, binaries
 from tests.tuner.tiny_pipelines import make_recipe, register
 from tuner.claims import INTERRUPTED, SLOT
+from tuner.cli import main
 from tuner.moved import moved
 from tuner.runner import run
 from tuner.storage import open_store, without_password
@@ -273,3 +274,25 @@ def test_a_study_on_postgresql_outlives_its_server_and_a_worker(tmp_path: Path, 
     assert len(again.trials) == 42
     with pytest.raises(UserError, match="has a study 'shared' already"):
         run(recipe, tmp_path / "twice", judge=FakeJudge(), storage=postgres.url, study_name="shared")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["worker", "nowhere"], "nowhere: expected a storage's URL, or the folder of a run"),
+        (["worker", "sqlite:///x.db"], "--study is missing"),
+        (["worker", "sqlite:///x.db", "--study", "s", "--images", "a", "--images", "b=c"], "one folder alone"),
+        (["storage-proxy", "nowhere"], "nowhere: expected the URL of a database"),
+    ],
+)
+def test_wrong_commands_end_with_2_and_one_line(
+    arguments: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    said = capsys.readouterr().err.strip()
+    assert expected in said and "\n" not in said

@@ -48,13 +48,14 @@ def worker(
     use_all_cores()
     if "://" not in storage and not (Path(storage) / "study.log").is_file():
         raise UserError(f"{storage}: expected a storage's URL, or the folder of a run that keeps its study in itself")
+    places = _places(images or [])
     store = open_store(storage, study)
 
     def ready(name: str, budget: int) -> None:
         if not tied:
             note(f"{name}: at work, {budget} trials in all")
 
-    evaluated = work(store, _places(images or []), trials, on_ready=ready)
+    evaluated = work(store, places, trials, on_ready=ready)
     if not tied:
         note(f"{evaluated} trials evaluated here")
 
