@@ -260,7 +260,7 @@ class Objective:
 
     def _run(self, picture: Picture, parameters: Mapping[str, Any]) -> Output:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed)
+            _seed_torch(self._seed)
             try:
                 return self.pipeline.run(picture.image, parameters)
             except Exception as error:  # whatever a pipeline raises, the search must go on
@@ -289,6 +289,13 @@ def _amount_names(penalties: Sequence[Penalty]) -> tuple[str, ...]:
             namesakes = sum(label == penalty.label for label, _ in names)
             names[key] = f"{penalty.label}#{namesakes + 1}" if namesakes else penalty.label
     return tuple(names[penalty.label, str(penalty.mask)] for penalty in penalties)
+
+
+def _seed_torch(seed: int) -> None:
+    """As ``torch.manual_seed``, which takes 6 ms a call in a build with CUDA where CUDA was not used yet."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
 
 
 def _known_measure(measures: Mapping[str, Any], name: str, key: str, pipeline: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -9,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from botorch.utils.sampling import draw_sobol_normal_samples
 from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
@@ -21,7 +21,6 @@ from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
 from tuner.recipe_search import CompositeSearch
 from tuner.search.base import Task
-from tuner.search.composite_acquisition import Improvement, largest, region_about
 from tuner.search.composite_model import ObjectiveModel
 from tuner.search.encoding import Encoding
 from tuner.search.gaussian_process import Processes, fit
@@ -43,6 +42,8 @@ class Composite:
     The defaults first, then a few Sobol points. After that, in turns, the largest expected improvement anywhere and
     within a trust region about the best point, which shrinks while nothing improves.
     """
+
+    shared = True
 
     def check(self, objective: Objective, space: ParameterSpace, spec: CompositeSearch) -> None:
         """Raise UserError for candidates that are compared with the incumbent."""
@@ -120,6 +121,12 @@ class CompositeSampler(BaseSampler):  # type: ignore[misc]  # Optuna is read as 
         return self._space.at(sobol_point(len(self._space.dimensions), self._spec.seed, max(0, number - 1)))
 
     def _proposed(self, finished: Sequence[FrozenTrial], running: Sequence[FrozenTrial], number: int) -> np.ndarray:
+        # BoTorch takes seconds to import, which other strategies need not wait for, and warns of its own use of torch.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            from botorch.utils.sampling import draw_sobol_normal_samples
+
+            from tuner.search.composite_acquisition import Improvement, largest, region_about
         rng = np.random.default_rng(np.random.SeedSequence([self._spec.seed, number]))
         encoding = self._encoding
         model = ObjectiveModel(self._objective, [trial for trial in finished if self._whole(trial)])

@@ -33,6 +33,8 @@ class Hybrid:
     what it cost in pipeline runs. One that was killed is made again from its beginning.
     """
 
+    shared = True
+
     def check(self, objective: Objective, space: ParameterSpace, spec: HybridSearch) -> None:
         """Raise UserError when there is nothing to sample, nothing to ascend in, or no gradient."""
         if not objective.pipeline.differentiable:
@@ -73,7 +75,7 @@ class Hybrid:
         sampled = dataclasses.replace(task, space=outer)
         while not task.done:
             with proposing(task.spec):
-                trial = sampled.ask(_sampler(task, outer))
+                trial = sampled.ask(lambda slot: _sampler(task, outer, slot))
             if trial is not None:
                 _evaluate(task, trial, inner)
 
@@ -84,10 +86,10 @@ def split(space: ParameterSpace, spec: HybridSearch) -> tuple[ParameterSpace, Pa
     return ParameterSpace(outer), ParameterSpace([d for d in space.dimensions if d not in outer])
 
 
-def _sampler(task: Task, outer: ParameterSpace) -> BaseSampler:
-    if len(task.study.counted) <= 1:  # the ascent from the defaults
+def _sampler(task: Task, outer: ParameterSpace, slot: int) -> BaseSampler:
+    if slot <= 1:  # the ascent from the defaults
         return PointSampler(outer.defaults())
-    return _Only(sampler_for(task, outer), outer.names)
+    return _Only(sampler_for(task, outer, slot), outer.names)
 
 
 def _evaluate(task: Task, trial: Trial, inner: ParameterSpace) -> None:

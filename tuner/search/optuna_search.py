@@ -105,6 +105,8 @@ def _make(name: str, options: Mapping[str, Any], seed: int) -> BaseSampler:
 class OptunaStrategy:
     """Search by an Optuna sampler; the first trial is always the pipeline's defaults."""
 
+    shared = True
+
     def check(self, objective: Objective, space: ParameterSpace, spec: OptunaSearch) -> None:
         """Raise UserError for an unknown sampler, or one that cannot search this task."""
         check_pruning(objective, spec.prune)
@@ -138,15 +140,14 @@ class OptunaStrategy:
         task.begin()
         while not task.done:
             with proposing(task.spec):
-                trial = task.ask(sampler_for(task, task.space))
+                trial = task.ask(lambda slot: sampler_for(task, task.space, slot))
             if trial is not None:
                 task.evaluate(trial)
 
 
-def sampler_for(task: Task, space: ParameterSpace) -> BaseSampler:
-    """The sampler of the recipe for the next trial, over ``space``."""
-    # Trial 0 is the defaults. They are queued, so what this sampler would propose for it is not used.
-    number = max(1, len(task.study.counted))
+def sampler_for(task: Task, space: ParameterSpace, slot: int) -> BaseSampler:
+    """The sampler of the recipe for the trial of this slot, over ``space``."""
+    number = max(1, slot)  # slot 0 is the defaults, for which no sampler is asked
     seed = int(np.random.SeedSequence([task.spec.seed, number]).generate_state(1)[0])
     spec = task.spec
     if spec.sampler == "qmc":
