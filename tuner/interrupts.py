@@ -56,6 +56,11 @@ def shielded() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+def pending() -> bool:
+    """True when an interrupt has arrived within :func:`shielded` and waits for its end."""
+    return _State.pending
+
+
 def _on_signal(number: int, frame: FrameType | None) -> None:
     if _State.depth:
         _State.pending = True

@@ -221,7 +221,7 @@ class Objective:
 
     def _run(self, picture: Picture, parameters: Mapping[str, Any]) -> Output:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed)
+            _seed_torch(self._seed)
             try:
                 return self.pipeline.run(picture.image, parameters)
             except Exception as error:  # whatever a pipeline raises, the search must go on
@@ -259,6 +259,13 @@ class _Part:
     statistics: dict[str, dict[str, float]]
     measures: dict[str, float]
     costs: dict[str, float]
+
+
+def _seed_torch(seed: int) -> None:
+    """As ``torch.manual_seed``, which takes 6 ms a call in a build with CUDA where CUDA was not used yet."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
 
 
 def _known_measure(measures: Mapping[str, Any], name: str, key: str, pipeline: str) -> Any:

@@ -19,10 +19,10 @@ from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import to_array, write_image
 from tuner.map_sheet import map_sheet
 from tuner.objective import Objective
-from tuner.study import STUDY_FILE
+from tuner.storage import STUDY_FILE, Store
 
 BEST, RESULT, RECIPE, ENVIRONMENT = "best_parameters.yaml", "result.json", "recipe.yaml", "environment.json"
-PARETO = "pareto.json"
+PARETO, STORAGE = "pareto.json", "storage.yaml"
 _PACKAGES = (
     *("pixel-perfect-tuner", "torch", "torchvision", "kornia", "optuna", "numpy", "scipy", "scikit-image"),
     *("opencv-python-headless", "pillow", "cmaes"),
@@ -42,7 +42,7 @@ def new_folder(name: str, out_dir: str | Path | None) -> Path:
             folder, number = Path(f"{stem}-{number}"), number + 1
     else:
         folder = Path(out_dir)
-        if (folder / STUDY_FILE).exists():
+        if any((folder / name).exists() for name in (STUDY_FILE, STORAGE)):
             raise UserError(f"{folder}: already holds a run; go on with it by --resume, or choose another folder")
         if folder.is_dir() and any(folder.iterdir()):
             raise UserError(f"{folder}: not empty; choose a new folder for the run")
@@ -57,7 +57,10 @@ def existing_folder(name: str, out_dir: str | Path | None) -> Path:
     """The folder of a run to resume: ``out_dir``, or the newest ``runs/<name>-*``. Raises UserError without one."""
     if out_dir is not None:
         return Path(out_dir).absolute()
-    found = sorted(Path("runs").glob(f"{safe_name(name)}-[0-9]*/{STUDY_FILE}"), key=lambda path: path.stat().st_mtime)
+    found = sorted(
+        (path for file in (STUDY_FILE, STORAGE) for path in Path("runs").glob(f"{safe_name(name)}-[0-9]*/{file}")),
+        key=lambda path: path.stat().st_mtime,
+    )
     if not found:
         raise UserError(
             f"runs/{safe_name(name)}-*: no run to resume; name its folder with --out, or start without --resume"
@@ -65,28 +68,49 @@ def existing_folder(name: str, out_dir: str | Path | None) -> Path:
     return found[-1].parent.absolute()
 
 
+def write_storage(folder: Path, store: Store) -> None:
+    """Note in the run's folder which study on a server is its own; the URL is written without its password."""
+    write_yaml(folder / STORAGE, {"storage": store.shown, "study": store.study_name})
+
+
+def read_storage(folder: Path) -> tuple[str, str] | None:
+    """URL and name of the study that :func:`write_storage` noted; None where the study is in the folder itself."""
+    try:
+        noted = yaml.safe_load((folder / STORAGE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    try:
+        return str(noted["storage"]), str(noted["study"])
+    except (TypeError, KeyError):
+        raise UserError(f"{folder / STORAGE}: expected the keys storage and study") from None
+
+
 def safe_name(name: str) -> str:
     """``name`` with every character that is trouble in a file name replaced by ``-``."""
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in name).strip(".-") or "run"
 
 
-def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
+def write_yaml(path: Path, data: Mapping[str, Any], sync: bool = True) -> None:
     """Write YAML atomically, keys in the order given."""
-    write_text(path, yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True))
+    write_text(path, yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True), sync)
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
+def write_json(path: Path, data: Mapping[str, Any], sync: bool = True) -> None:
     """Write JSON atomically."""
-    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n", sync)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace ``path`` in one step: a reader, or a kill, finds the old file or the new one, never half of it."""
+def write_text(path: Path, text: str, sync: bool = True) -> None:
+    """Replace ``path`` in one step: a reader, or a kill, finds the old file or the new one, never half of it.
+
+    ``sync``: after a power cut too, at the cost of a wait for the disk.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     with beside.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
-        os.fsync(stream.fileno())
+        if sync:
+            os.fsync(stream.fileno())
     beside.replace(path)
 
 

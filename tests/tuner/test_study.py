@@ -14,6 +14,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pixelperfect_models.errors import UserError
+from tuner.claims import MOST_DEATHS, SLOT
 from tuner.evaluation import Evaluation, PictureValue
 from tuner.study import INTERRUPTED, STUDY_FILE, RunStudy, best_trial, open_study, recipe_differences, trial_record
 
@@ -108,21 +109,49 @@ class TestResume:
         assert resumed.best is not None
         assert resumed.best.value == 3.0
 
-    def test_a_running_trial_becomes_interrupted_and_is_queued_again(self, tmp_path: Path) -> None:
+    def test_a_trial_cut_short_does_not_count_and_is_evaluated_again(self, tmp_path: Path) -> None:
+        study = RunStudy.create(tmp_path, RECIPE)
+        study.enqueue_defaults({"x": 0.25})
+        study.complete(asked(study), evaluation())  # type: ignore[arg-type]
+        cut = asked(study)
+        study.close()  # as if killed
+        resumed = RunStudy.resume(tmp_path, RECIPE)
+        dead = resumed.study.trials[1]
+        assert (dead.state, dead.user_attrs["reason"]) == (TrialState.FAIL, INTERRUPTED)
+        assert [trial.number for trial in resumed.counted] == [0]
+        again = resumed.ask(RandomSampler(seed=7), dict(SPACE))
+        assert again is not None
+        assert again.params == cut.params  # type: ignore[attr-defined]
+        recorded = resumed.complete(again, evaluation())
+        assert [trial.number for trial in resumed.counted] == [0, recorded.number]
+
+    def test_the_defaults_cut_short_are_the_defaults_again(self, tmp_path: Path) -> None:
         study = RunStudy.create(tmp_path, RECIPE)
         study.enqueue_defaults({"x": 0.25})
         asked(study)
-        study.close()  # as if killed
+        study.interrupt()
+        study.close()
         resumed = RunStudy.resume(tmp_path, RECIPE)
-        (dead, queued) = resumed.study.trials
-        assert (dead.state, dead.user_attrs["reason"]) == (TrialState.FAIL, INTERRUPTED)
-        assert queued.state == TrialState.WAITING
-        assert len(resumed.counted) == 0
+        resumed.enqueue_defaults({"x": 0.25})
         again = asked(resumed)
         assert again.params == {"x": 0.25}  # type: ignore[attr-defined]
-        recorded = resumed.complete(again, evaluation())  # type: ignore[arg-type]
-        assert recorded.user_attrs["role"] == "defaults"
+        assert resumed.complete(again, evaluation()).user_attrs["role"] == "defaults"  # type: ignore[arg-type]
         assert resumed.start is not None
+
+    def test_parameters_that_kill_their_process_again_and_again_fail_in_the_end(self, tmp_path: Path) -> None:
+        RunStudy.create(tmp_path, RECIPE).close()
+        for _ in range(MOST_DEATHS):
+            study = RunStudy.resume(tmp_path, RECIPE)
+            asked(study)
+            study.close()
+        study = RunStudy.resume(tmp_path, RECIPE)
+        deadly = study.study.trials[-1].params
+        following = asked(study)
+        assert [(t.state, t.user_attrs["reason"]) for t in study.counted] == [
+            (TrialState.FAIL, f"the process that evaluates it died {MOST_DEATHS} times")
+        ]
+        assert study.counted[0].params == deadly
+        assert study.study.trials[following.number].system_attrs[SLOT] == 1  # type: ignore[attr-defined]
 
     @pytest.mark.parametrize("keep", range(1, 60, 7))
     def test_a_line_cut_off_anywhere_loses_no_finished_trial(self, tmp_path: Path, keep: int) -> None:
@@ -139,12 +168,6 @@ class TestResume:
         resumed.close()
         values = [t.value for t in open_study(tmp_path).trials if t.state == TrialState.COMPLETE]
         assert values == [3.0, 5.0]
-
-    def test_a_lock_left_by_a_killed_process_is_no_hindrance(self, tmp_path: Path) -> None:
-        RunStudy.create(tmp_path, RECIPE).close()
-        (tmp_path / f"{STUDY_FILE}.lock").symlink_to(STUDY_FILE)
-        resumed = RunStudy.resume(tmp_path, RECIPE)  # would wait 30 s
-        resumed.complete(asked(resumed), evaluation())  # type: ignore[arg-type]
 
     def test_killed_before_the_study_was_made(self, tmp_path: Path) -> None:
         (tmp_path / STUDY_FILE).touch()
@@ -163,6 +186,13 @@ class TestResume:
         with pytest.raises(UserError, match="another run is using this folder"):
             RunStudy.resume(tmp_path, RECIPE)
         study.close()
+
+    def test_another_version_or_picture_is_refused_by_name(self, tmp_path: Path) -> None:
+        study = RunStudy.create(tmp_path, RECIPE)
+        study.match({"judge": "PixelPerfect 12", "input p": "34"})
+        study.match({"judge": "PixelPerfect 12", "input p": "34"})
+        with pytest.raises(UserError, match="another version or pictures: input p: stored 34, now 56"):
+            study.match({"judge": "PixelPerfect 12", "input p": "56"})
 
     def test_nothing_to_resume(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"no study\.log to resume"):

@@ -16,7 +16,7 @@ import typer
 
 from pixelperfect_models.allocator import tune_allocator
 from pixelperfect_models.errors import PixelPerfectError, UserError
-from tuner.cli import apply, compare, distort, evaluate, listing, run, runs, schema, sweep, train
+from tuner.cli import apply, compare, dashboard, distort, evaluate, listing, run, runs, schema, sweep, train, worker
 
 DONE, FAILED, WRONG_INPUT, STOPPED = 0, 1, 2, 130
 
@@ -50,6 +50,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "score": compare.score,
     "rank": compare.rank,
     "report": runs.report,
+    "worker": worker.worker,
+    "storage-proxy": worker.storage_proxy,
+    "dashboard": dashboard.dashboard,
     "export": runs.export,
     "list": listing.list_names,
     "schema": schema.schema,

@@ -35,6 +35,22 @@ def run(
     json: Annotated[
         bool, typer.Option("--json", help="A line of JSON for every event on standard output, and no other progress.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", min=1, help="Processes on this machine that evaluate.")
+    ] = 1,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            "--storage",
+            metavar="URL",
+            envvar="TUNER_STORAGE",
+            help="Server that keeps the study, for workers on other machines: postgresql://user@host/database, "
+            "grpc://host:port, sqlite:///file. Default: the run's folder.",
+        ),
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", metavar="NAME", help="The study's name there. Default: recipe and time.")
+    ] = None,
 ) -> None:
     """Search for the parameters that look best, as a recipe says.
 
@@ -51,7 +67,16 @@ def run(
     loaded = load_recipe(recipe, overrides or ())
     events = EventLines(sys.stdout) if json else None
     try:
-        result = search(loaded, out, resume, quiet=quiet or json, events=events)
+        result = search(
+            loaded,
+            out,
+            resume,
+            quiet=quiet or json,
+            events=events,
+            workers=workers,
+            storage=storage,
+            study_name=study,
+        )
     except KeyboardInterrupt:
         if events is not None:
             events.stopped()

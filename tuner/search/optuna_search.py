@@ -49,6 +49,8 @@ SAMPLERS: dict[str, Make] = {
 class OptunaStrategy:
     """Search by one of :data:`SAMPLERS`; the first trial is always the pipeline's defaults."""
 
+    shared = True
+
     def check(self, objective: Objective, space: ParameterSpace, spec: OptunaSearch) -> None:
         """Raise UserError for an unknown sampler, or one that cannot search this task."""
         if spec.sampler not in SAMPLERS:
@@ -81,14 +83,13 @@ class OptunaStrategy:
         task.begin()
         while not task.done:
             with _proposing(task.spec):
-                trial = task.ask(_sampler(task))
+                trial = task.ask(lambda slot: _sampler(task, slot))
             if trial is not None:
                 task.evaluate(trial)
 
 
-def _sampler(task: Task) -> BaseSampler:
-    # Trial 0 is the defaults. They are queued, so what this sampler would propose for it is not used.
-    number = max(1, len(task.study.counted))
+def _sampler(task: Task, slot: int) -> BaseSampler:
+    number = max(1, slot)  # slot 0 is the defaults, for which no sampler is asked
     seed = int(np.random.SeedSequence([task.spec.seed, number]).generate_state(1)[0])
     return SAMPLERS[task.spec.sampler](task.spec, task.space, number, seed)
 

@@ -40,6 +40,8 @@ def plan(space: ParameterSpace, spec: SweepSearch) -> list[SweepPoint]:
 class Sweep:
     """Evaluates :func:`plan`, after the defaults."""
 
+    shared = True
+
     def check(self, objective: Objective, space: ParameterSpace, spec: SweepSearch) -> None:
         """Raise UserError when a pair names a parameter that is not searched, or one twice."""
         for pair in spec.pairs:
@@ -64,7 +66,7 @@ class Sweep:
         points = plan(task.space, task.spec)
         task.begin()
         while not task.done:
-            # Trial 0 is the defaults, which are queued: its sampler is not asked.
-            trial = task.ask(PointSampler(points[max(0, len(task.study.counted) - 1)].parameters))
+            # Slot 0 is the defaults, for which no sampler is asked.
+            trial = task.ask(lambda slot: PointSampler(points[max(0, slot - 1)].parameters))
             if trial is not None:
                 task.evaluate(trial)

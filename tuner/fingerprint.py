@@ -1,0 +1,128 @@
+"""What a study was made with: enough to refuse a recipe, version, judge or picture that would give other values."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipelines.contract import Pipeline
+from tuner.pictures import read_penalties
+from tuner.recipe import Recipe
+
+# Keys of a recipe that may differ when a study is resumed: they say how long to search and how it is called.
+_FREE_KEYS = frozenset({"name", "description", "search.trials", "search.starts", "search.timeout"})
+_PACKAGE = "pixel-perfect-tuner"
+
+
+def fingerprint(recipe: Recipe, pipeline: Pipeline, judge: Any) -> dict[str, str]:
+    """What a study must be gone on with, name to version or to the beginning of a SHA-256.
+
+    The program's version; the judge's weights; the source of a pipeline that is not part of the program; every
+    picture and mask by its position, wherever it lies.
+
+    Args:
+        recipe: loaded, with its pictures found.
+        pipeline: that of the recipe, loaded.
+        judge: the judge.
+    """
+    made_with = {_PACKAGE: _version(), "judge": _judge(judge)}
+    if not type(pipeline).__module__.startswith("pipelines."):
+        made_with["pipeline"] = _source(type(pipeline))
+    for pair in recipe.pairs:
+        made_with[f"input {pair.name}"] = _file(pair.input)
+        if pair.reference is not None:
+            made_with[f"reference {pair.name}"] = _file(pair.reference)
+    for number, penalty in enumerate(read_penalties(recipe)):
+        if penalty.mask is not None:
+            made_with[f"mask of penalty {number}"] = _file(penalty.mask)
+    return made_with
+
+
+def made_differences(stored: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
+    """What made a study and what would go on with it (:func:`tuner.fingerprint.fingerprint`), where they differ."""
+    return [
+        f"{key}: stored {stored[key]}, now {given[key]}" for key in stored if key in given and stored[key] != given[key]
+    ]
+
+
+def recipe_differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """What differs between two resolved recipes, one text for each key, leaving out what may differ."""
+    old, new = _flat(stored), _flat(given)
+    keys = [key for key in dict.fromkeys([*old, *new]) if key not in _FREE_KEYS]
+    return [
+        f"{key}: stored {_text(old, key)}, now {_text(new, key)}"
+        for key in keys
+        if old.get(key, _MISSING) != new.get(key, _MISSING)
+    ]
+
+
+_MISSING = object()
+
+
+def _text(values: Mapping[str, Any], key: str) -> str:
+    return repr(values[key]) if key in values else "nothing"
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        pairs = [(f"{prefix}.{key}" if prefix else str(key), item) for key, item in value.items()]
+    elif isinstance(value, (list, tuple)):
+        pairs = [(f"{prefix}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, item in pairs:
+        flat.update(_flat(item, key))
+    return flat
+
+
+def _version() -> str:
+    try:
+        return version(_PACKAGE)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _judge(judge: Any) -> str:
+    """Name and weights."""
+    digest = hashlib.sha256()
+    if isinstance(judge, torch.nn.Module):
+        for name, tensor in sorted(judge.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return f"{type(judge).__name__} {_short(digest)}"
+
+
+def _source(cls: type) -> str:
+    try:
+        text = inspect.getsource(inspect.getmodule(cls) or cls)
+    except (OSError, TypeError):
+        return "without source"
+    return _short(hashlib.sha256(text.encode()))
+
+
+def _file(path: Path) -> str:
+    """The file's contents; of a folder (a burst) those of its files in order."""
+    digest = hashlib.sha256()
+    for part in _files(path):
+        with part.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return _short(digest)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from sorted(part for part in path.rglob("*") if part.is_file())
+    else:
+        yield path
+
+
+def _short(digest: Any) -> str:
+    return str(digest.hexdigest()[:16])

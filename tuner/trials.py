@@ -1,0 +1,44 @@
+"""Reading a trial: its value, whether it is the best, and it as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+
+def best_trial(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    """The best completed trial: feasible before infeasible, infeasible by least violation, then by value, then age."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    return max(complete, key=_rank, default=None)
+
+
+def _rank(trial: FrozenTrial) -> tuple[float, float]:
+    violation = sum(max(0.0, amount) for amount in trial.constraints.values())
+    value = value_of(trial)
+    assert value is not None  # a completed trial has one
+    return -violation, value
+
+
+def value_of(trial: FrozenTrial) -> float | None:
+    """The objective's value, the first of a trial's values; None where it was not evaluated."""
+    return trial.values[0] if trial.state == TrialState.COMPLETE and trial.values else None
+
+
+def directions(recipe: Mapping[str, Any]) -> list[str]:
+    """What Optuna is told of a resolved recipe: the value is maximised, the Pareto measures have goals of their own."""
+    return ["maximize", *(term["goal"] for term in recipe.get("objective", {}).get("pareto", ()))]
+
+
+def trial_record(trial: FrozenTrial, fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial as plain data, as ``result.json`` keeps it; ``fixed`` joins the searched parameters."""
+    attributes = {key: value for key, value in trial.user_attrs.items() if key != "optimizer"}
+    return {
+        "number": trial.number,
+        "state": trial.state.name,
+        "value": value_of(trial),
+        "parameters": {**fixed, **trial.params},
+        "constraints": dict(trial.constraints),
+        **attributes,
+    }
