@@ -14,7 +14,7 @@ import optuna
 import sqlalchemy
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import GrpcStorageProxy, RDBStorage, _CachedStorage
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from pixelperfect_models.errors import PixelPerfectError, UserError
@@ -146,7 +146,10 @@ def without_password(url: str) -> str:
         parsed = make_url(url)
     except ArgumentError:
         return url.split("://", 1)[0] + "://..."
-    return parsed.set(password=None).render_as_string(hide_password=False)
+    without = URL.create(
+        parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database, parsed.query
+    )
+    return without.render_as_string()
 
 
 class Patient:

@@ -272,12 +272,13 @@ def test_wrong_recipes_are_refused(tmp_path: Path, change: dict[str, Any], reaso
     assert reason in str(caught.value)
 
 
+@pytest.mark.slow
 def test_command_line_trains_is_stopped_resumes_applies_and_reports(tmp_path: Path) -> None:
-    recipe = make_recipe(tmp_path, steps=400, evaluate_every=100, batch=1)
+    recipe = make_recipe(tmp_path, steps=80, evaluate_every=20, batch=1)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     command = [sys.executable, "-m", "tuner", "run", "recipe.yaml", "--out", "run"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
-    first = checkpoint_file(tmp_path / "run" / "checkpoints", 100)
+    first = checkpoint_file(tmp_path / "run" / "checkpoints", 20)
     deadline = time.monotonic() + 120
     while not first.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -289,19 +290,20 @@ def test_command_line_trains_is_stopped_resumes_applies_and_reports(tmp_path: Pa
     done = tuner("run", "recipe.yaml", "--out", "run", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run/report.html").is_file()
-    assert checkpoint_file(tmp_path / "run" / "checkpoints", 400).is_file()
+    assert checkpoint_file(tmp_path / "run" / "checkpoints", 80).is_file()
     # The folder may be moved: it holds all that applying needs.
     shutil.move(tmp_path / "run", tmp_path / "moved")
-    (tmp_path / "moved/best_parameters.yaml").write_text("step: 400\n")
+    (tmp_path / "moved/best_parameters.yaml").write_text("step: 80\n")
     applied = tuner("apply", "moved", "noisy/p0.png", "--out", "applied", cwd=tmp_path)
     assert applied.returncode == 0, applied.stderr
     pipeline = Network(arguments={"width": 8, "blocks": 1}, checkpoints=str(tmp_path / "moved/checkpoints"))
-    expected = pipeline(read_image(tmp_path / "noisy/p0.png"), {"step": 400})
+    expected = pipeline(read_image(tmp_path / "noisy/p0.png"), {"step": 80})
     difference = (read_image(tmp_path / "applied/p0.png") - expected).abs().max()
     assert float(difference) <= 0.5 / 255 + 1e-6
     assert not np.allclose(expected, read_image(tmp_path / "noisy/p0.png"), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_command_line_refuses_a_pickle_as_weights(tmp_path: Path) -> None:
     recipe = make_recipe(tmp_path)
     torch.save({"a": torch.zeros(1)}, tmp_path / "weights.pt")

@@ -41,7 +41,9 @@ register()
 if "--tied" in sys.argv:
     end_with_parent()
 try:
-    print(work(open_store(os.environ["TUNER_STORAGE"], sys.argv[2]), judge=FakeJudge()))
+    evaluated = work(open_store(os.environ["TUNER_STORAGE"], sys.argv[2]), judge=FakeJudge())
+    if "--tied" not in sys.argv:
+        print(evaluated)
 except KeyboardInterrupt:
     sys.exit(130)
 """

@@ -131,12 +131,16 @@ def check(recipe: _Recipe, overrides: _Set = None) -> None:
     # A gradient step walks back through pipeline and judge too, which costs about twice the way there.
     runs = {"gradient": 3, "hybrid": 3 * getattr(loaded.search, "steps", 1)}.get(loaded.search.strategy, 1)
     cost = evaluation.seconds * budget * runs
-    lines.append(("expected", f"{_duration(cost)} ({evaluation.seconds:.2f} s for the evaluation above)"))
+    detail = f"{evaluation.seconds:.2f} s for the evaluation above"
+    if loaded.search.strategy == "train":
+        detail += "; the training comes on top"
+    lines.append(("expected", f"{_duration(cost)} ({detail})"))
     facts(lines)
 
 
 def _plan(recipe: Recipe) -> list[tuple[Any, ...]]:
     options = recipe.search.model_dump(exclude_none=True)
+    options |= {key: f"({len(options[key])} files)" for key in ("photos", "inputs") if key in options}
     search = ", ".join(f"{key} {value}" for key, value in options.items() if key != "strategy")
     reference = "reference files" if recipe.reference_kind == "files" else recipe.reference_kind
     lines: list[tuple[Any, ...]] = [

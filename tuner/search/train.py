@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import logging
 import time
 from pathlib import Path
 
@@ -113,6 +114,7 @@ class Training:
         # Fabric takes seconds to import, and other searches need none.
         from pixelperfect_models.training.loop import make_fabric
 
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells the precision on standard error
         fabric = make_fabric(spec.precision, devices=1)
         pairs = TrainingPairs(
             [Path(path) for path in spec.photos],
