@@ -90,12 +90,13 @@ def _version() -> str:
 
 
 def _judge(judge: Any) -> str:
-    """Name and weights."""
+    """Name and weights; of a judge without weights nothing is known that could be compared."""
+    if not isinstance(judge, torch.nn.Module):
+        return "without weights"
     digest = hashlib.sha256()
-    if isinstance(judge, torch.nn.Module):
-        for name, tensor in sorted(judge.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    for name, tensor in sorted(judge.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return f"{type(judge).__name__} {_short(digest)}"
 
 

@@ -15,7 +15,7 @@ import sqlalchemy
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import GrpcStorageProxy, RDBStorage, _CachedStorage
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
 from pixelperfect_models.errors import PixelPerfectError, UserError
 from tuner import interrupts, journal
@@ -195,6 +195,8 @@ def _is_away(error: BaseException) -> bool:
     """True for an error of the connection, not of what was asked."""
     if isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, PendingRollbackError):  # the connection was lost in a read that Optuna then tried another way
+        return True
     if isinstance(error, DBAPIError):
         return isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -77,7 +76,9 @@ def end_with_parent() -> None:
     """Stop this process as SIGTERM does when its standard input, held open by the parent, is closed."""
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        # Past Python's buffer, whose lock a thread that waits in it would still hold when the interpreter ends.
+        while os.read(0, 4096):
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()

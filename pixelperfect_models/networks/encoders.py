@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 import torch.nn.functional as nnf
+from safetensors.torch import load_file
 from torch import nn
 
 from pixelperfect_models.errors import UserError, suggest
-from pixelperfect_models.networks.antisymmetric import at_least_float32
 
 
 class ResidualBlock(nn.Module):
@@ -103,7 +105,7 @@ class CompactEncoder(nn.Module):
 
 def log_energy(x: torch.Tensor) -> torch.Tensor:
     """Log of the energy of each channel in 4 x 4 neighbourhoods, roughly in [-1, 1]; sides are halved."""
-    energy = nnf.avg_pool2d(at_least_float32(x).square(), 4, stride=2, padding=1, count_include_pad=False)
+    energy = nnf.avg_pool2d(x * x, 4, stride=2, padding=1, count_include_pad=False)
     # The floor is that of 8-bit rounding, (1 / 255)^2 / 12 in the units of the input.
     return 0.15 * torch.log(energy + 5e-6) + 0.5
 
@@ -111,9 +113,9 @@ def log_energy(x: torch.Tensor) -> torch.Tensor:
 class TimmEncoder(nn.Module):
     """Any timm ``features_only`` model by name, for example ``swinv2_tiny_window8_256``.
 
-    Weights start at random unless the configuration's ``pretrained`` says otherwise (which needs a network). A
-    :class:`FineStem` stands beside it: transformer patch embeddings start at stride 4 and lose the fine grain that
-    noise and aliasing live in.
+    Weights start at random unless the configuration's ``pretrained`` says otherwise (which needs a network), or
+    :meth:`load_body` is called. A :class:`FineStem` stands beside it: transformer patch embeddings start at stride 4
+    and lose the fine grain that noise and aliasing live in.
     """
 
     def __init__(self, model: str, pretrained: bool = False, stem_width: int = 24, **options: Any) -> None:
@@ -146,6 +148,21 @@ class TimmEncoder(nn.Module):
             features.append(feature.permute(0, 3, 1, 2).contiguous() if nhwc else feature)
         features[0] = torch.cat([features[0], self.down(nnf.relu(x)), energy.to(features[0].dtype)], dim=1)
         return features
+
+    def load_body(self, file: Path) -> str:
+        """Start the body from a safetensors file of the same timm model; its SHA-256.
+
+        What the file holds beyond the body, such as a classifier, is left out. Raises UserError for a file that lacks
+        any of the body's weights, or holds them in other shapes.
+        """
+        if not file.is_file():
+            raise UserError(f"{file}: no such weights file")
+        stored, own = load_file(file), self.body.state_dict()
+        wrong = [name for name, value in own.items() if name not in stored or stored[name].shape != value.shape]
+        if wrong:
+            raise UserError(f"{file}: {len(wrong)} weights of the encoder are missing or of another shape: {wrong[0]}")
+        self.body.load_state_dict({name: stored[name] for name in own})
+        return hashlib.sha256(file.read_bytes()).hexdigest()
 
     def reaches(self) -> tuple[int, ...] | None:
         """None: attention and normalisation over windows or whole pictures have no bound that is worth a tile."""

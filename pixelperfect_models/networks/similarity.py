@@ -52,7 +52,8 @@ def views(seen: torch.Tensor) -> list[torch.Tensor]:
     """
     weights = torch.tensor(_LMN, dtype=torch.float32, device=seen.device)
     rgb = at_least_float32(seen)
-    colors = (rgb[:, None] * weights[None, :, :, None, None]).sum(2)
+    with torch.autocast(seen.device.type, enabled=False):
+        colors = (weights.to(rgb.dtype) @ rgb.flatten(2)).unflatten(2, rgb.shape[2:])
     found = []
     for level in range(LEVELS):
         if level:

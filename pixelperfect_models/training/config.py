@@ -60,6 +60,9 @@ class DistortionTraining(Schedule):
     p_beyond: float = Field(default=0.0, ge=0, le=1, description="share of distortions beyond the scale's end")
     emphasis: dict[str, PositiveFloat] = Field(default={}, description="how often a type is drawn against the others")
     start_from: str | None = Field(default=None, description="folder of weights to start from, or `shipped`")
+    encoder_weights: str | None = Field(
+        default=None, description="safetensors of a timm model that the encoder's body starts from (kind: timm)"
+    )
 
 
 class ScoreTraining(Schedule):

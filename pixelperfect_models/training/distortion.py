@@ -25,6 +25,7 @@ from pixelperfect_models.judge import (
     shipped_weights,
 )
 from pixelperfect_models.networks import DistortionNetwork, build_distortion_network
+from pixelperfect_models.networks.encoders import TimmEncoder
 from pixelperfect_models.training.config import DistortionTraining, load_config, photo_folders
 from pixelperfect_models.training.loop import fit, make_fabric
 from pixelperfect_models.training.losses import map_loss
@@ -112,6 +113,10 @@ def train_distortion(
     options = {"encoder": settings.network.encoder, "decoder": settings.network.decoder}
     network = build_distortion_network(options["encoder"], options["decoder"])
     started_from = None if schedule.start_from is None else _start(network, schedule.start_from)
+    if schedule.encoder_weights is not None:
+        if not isinstance(network.encoder, TimmEncoder):
+            raise UserError(f"{config}: distortion.encoder_weights: needs network.encoder of kind: timm")
+        started_from = network.encoder.load_body(Path(os.path.expandvars(schedule.encoder_weights)))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fabric = make_fabric(schedule.precision, schedule.devices, schedule.strategy)
     engine = DistortionEngine(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as nnf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.judge import PixelPerfect
 from pixelperfect_models.networks import build_distortion_network, build_scoring_network
+from pixelperfect_models.networks.encoders import TimmEncoder
+from pixelperfect_models.networks.enlarge import enlarge_by_four
 from pixelperfect_models.networks.scoring_network import seen_factor
 
 SMALL_ENCODER = {"kind": "compact", "widths": [8, 12, 16], "blocks": [1, 1]}
@@ -151,3 +156,25 @@ def test_wrong_shapes_are_named(test: tuple[int, ...], ref: tuple[int, ...]) -> 
 def test_wrong_configurations_are_named(encoder: dict, decoder: dict, expected: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(UserError, match=expected):
         build_distortion_network(encoder, decoder)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 1, 1), (2, 15, 5, 7), (1, 2, 9, 1)])
+def test_enlarging_by_four_is_bilinear_interpolation(shape: tuple[int, ...]) -> None:
+    image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    expected = nnf.interpolate(image, scale_factor=4, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(enlarge_by_four(image), expected, atol=1e-6, rtol=0)
+
+
+def test_a_timm_body_starts_from_a_file_of_its_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    options = {"kind": "timm", "model": "lcnet_035", "out_indices": [0, 1, 2]}
+    first, second = (build_distortion_network(options, {"kind": "pyramid", "width": 8}).encoder for _ in range(2))
+    assert isinstance(first, TimmEncoder) and isinstance(second, TimmEncoder)
+    stored = {name: value.clone() for name, value in first.body.state_dict().items()}
+    save_file({**stored, "classifier.weight": torch.zeros(2, 2)}, tmp_path / "whole.safetensors")
+    second.load_body(tmp_path / "whole.safetensors")
+    assert all(torch.equal(value, second.body.state_dict()[name]) for name, value in stored.items())
+    missing = sorted(stored)[0]
+    save_file({name: value for name, value in stored.items() if name != missing}, tmp_path / "part.safetensors")
+    with pytest.raises(UserError, match=missing):
+        second.load_body(tmp_path / "part.safetensors")

@@ -128,7 +128,7 @@ def test_exponents_without_a_point_are_numbers(recipe: Path) -> None:
         ("objective.constraints=[{measure: s, at_most: 1, at_least: 2}]", r"expected at_least <= at_most"),
         ("objective.penalties=blur", r"objective\.penalties: found 'blur' \(text\), expected a list"),
         ("search.strategy=gradeint", r"search\.strategy: found 'gradeint', .*; did you mean 'gradient'\?"),
-        ("search.sampler=tpee", r"search\.sampler: found 'tpee' .*; did you mean 'tpe'\?"),
+        ("search.sampler=tpee", r"search\.sampler: found 'tpee', .*; did you mean 'tpe'\?"),
         ("search.steps=3", r"search\.steps: found with strategy: optuna, expected with strategy: gradient"),
         ("search.points=3", r"search: found points with sampler: random"),
         ("search.trials=many", r"search\.trials: found 'many' \(text\), expected an integer"),

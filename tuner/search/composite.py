@@ -89,7 +89,7 @@ class CompositeSampler(BaseSampler):  # type: ignore[misc]  # Optuna is read as 
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The next point."""
-        if "fixed_params" in trial.system_attrs:  # queued: its parameters are known
+        if trial.system_attrs.get("fixed_params"):  # its parameters are known: the defaults, or one cut short
             return {}
         trials = study.get_trials(deepcopy=False)
         finished = [other for other in trials if is_counted(other)]
