@@ -150,7 +150,10 @@ class ObjectiveModel:
         if not self._objective.pareto:
             return self.value
         goals = self.goals(table)
-        low, high = goals.amin(0), goals.amax(0)
+        # Of the front alone: a hopeless point would make all that is worth having look alike.
+        better = (goals[None] >= goals[:, None]).all(-1) & (goals[None] > goals[:, None]).any(-1)
+        front = goals[~better.any(1)]
+        low, high = front.amin(0), front.amax(0)
         span = (high - low).clamp(min=1e-9)
         weights = torch.from_numpy(rng.dirichlet(np.ones(goals.shape[-1])))
 
