@@ -60,9 +60,9 @@ class Dropping(nn.Module):
 
 
 class Interrupted(FakeJudge):
-    """Presses Ctrl-C when it is asked for the given time."""
+    """Presses Ctrl-C when it is asked for the given time; 0: never."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: int = 0) -> None:
         super().__init__()
         self.left = at
 
@@ -130,7 +130,8 @@ def test_resumed_training_gives_the_same_weights_to_the_last_bit(
     assert checkpoint_file(broken / "checkpoints", 4).is_file()
     assert not checkpoint_file(broken / "checkpoints", 8).exists()
     assert (broken / "best_parameters.yaml").is_file()
-    resumed = train(tmp_path, "broken", resume=True, options=options)
+    # A run goes on with a judge of the same class only.
+    resumed = train(tmp_path, "broken", resume=True, judge=Interrupted(), options=options)
     for step in (4, 8):
         assert_same(weights(whole.run_dir, step), weights(broken, step))
     assert_same(load_file(whole.run_dir / "checkpoints" / STATE), load_file(broken / "checkpoints" / STATE))
@@ -139,17 +140,19 @@ def test_resumed_training_gives_the_same_weights_to_the_last_bit(
 
 def test_resuming_after_a_kill_between_checkpoint_and_trial_records_the_trial(tmp_path: Path) -> None:
     class Killed(FakeJudge):
-        asked = 0
+        def __init__(self, at: int = 0) -> None:
+            super().__init__()
+            self.left = at
 
         def judge(self, test: Tensor, ref: Any) -> tuple[Tensor, Tensor]:
-            self.asked += 1
-            if self.asked == 3:  # two pictures of the untrained network, then the first checkpoint
+            self.left -= 1
+            if self.left == 0:
                 raise SystemExit
             return super().judge(test, ref)
 
     with pytest.raises(SystemExit):
-        train(tmp_path, judge=Killed())
-    resumed = train(tmp_path, resume=True)
+        train(tmp_path, judge=Killed(3))  # two pictures of the untrained network, then the first checkpoint
+    resumed = train(tmp_path, resume=True, judge=Killed())
     assert [trial.params["step"] for trial in resumed.trials] == [0, 4, 8]
 
 
