@@ -132,3 +132,13 @@ def test_round_the_best_effects_are_measured_for_a_tenth_of_the_range() -> None:
     assert found["idle"]["luma_noise"].reach == 0.0
     assert len(asked) <= evaluations(DIMENSIONS)
     assert all(set(setting) == set(BEST) for setting in asked)
+
+
+def test_a_side_where_the_pipeline_fails_is_left_out() -> None:
+    def measure(setting: Mapping[str, Any]) -> dict[str, float] | None:
+        return None if setting["strength"] > 0.1 or setting["codec"] == "jpeg" else exactly(setting)
+
+    found = local_effects(DIMENSIONS, BEST, measure).effects
+    assert found["strength"]["luma_noise"].change == pytest.approx(-0.03)
+    assert (found["codec"]["blocking"].high, found["codec"]["blocking"].reach) == ("webp", pytest.approx(0.1))
+    assert not local_effects(DIMENSIONS, BEST, lambda setting: None).effects

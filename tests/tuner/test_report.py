@@ -30,6 +30,7 @@ from tuner.report.encode import picture_data
 from tuner.report.figures import history, slice_plot
 from tuner.report.format import duration, plain, signed
 from tuner.report.importances import ENOUGH_TRIALS
+from tuner.report.parallel import MOST_LINES, parallel_plot
 from tuner.report.pictures import PictureSet, ShownPicture
 from tuner.report.records import TrialRow, best_so_far
 from tuner.report.tables import _place
@@ -166,8 +167,9 @@ def test_importances_find_the_parameter_that_matters(tmp_path: Path) -> None:
     pipeline = {"name": "test.power", "search": {"gamma": {}, "lift": {"low": -0.001, "high": 0.001}}}
     search = {"strategy": "optuna", "sampler": "qmc", "trials": 24}
     page = make_report(make_run(tmp_path, pipeline=pipeline, search=search))
-    shares = re.findall(r'class="bar-row"><code>(\w+)</code>.*?(\d+) %', page)
-    assert shares[0][0] == "gamma" and int(shares[0][1]) > 90
+    shares = re.findall(r'class="bar-row"><code>(\w+)</code>.*?bar-numbers"><span>(\d+) %</span><span>(\d+) %', page)
+    assert shares[0][0] == "gamma"
+    assert int(shares[0][1]) > 90 and int(shares[0][2]) > 70, "by fANOVA and by PED-ANOVA"
 
 
 def test_a_gradient_run(tmp_path: Path) -> None:
@@ -175,6 +177,67 @@ def test_a_gradient_run(tmp_path: Path) -> None:
     page = make_report(make_run(tmp_path, search=search))
     assert "start 0, step 3" in page
     assert "follow a gradient" in page
+
+
+def knob_cells(page: str) -> dict[tuple[str, str], tuple[str, str]]:
+    """Parameter and artefact to arrow and amount."""
+    table = page.split('class="knobs"')[1].split("</table>")[0]
+    names = re.findall(r"<span>([^<]+)</span></th>", table.split("</thead>")[0])
+    found = {}
+    for row in table.split("<tr>")[2:]:
+        parameter = re.search(r"<code>(\w+)</code>", row)
+        for name, cell in zip(names, re.findall(r'<td class="knob.*?</td>', row), strict=False):
+            shown = re.search(r'aria-hidden="true">(.?)</i>([^<]*)', cell)
+            if parameter and shown:
+                found[parameter[1], name] = (shown[1], shown[2])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("search", "source"),
+    [
+        ({"strategy": "optuna", "sampler": "qmc", "trials": 24}, "Fitted on 24 trials"),
+        ({"strategy": "gradient", "starts": 1, "steps": 6}, "Measured round the best parameters on 2 pictures"),
+        ({"strategy": "optuna", "sampler": "random", "trials": 4}, "Measured round the best parameters"),
+    ],
+)
+def test_knobs_move_the_artefacts_they_must(tmp_path: Path, search: dict[str, Any], source: str) -> None:
+    # A power above 1 darkens and lifting brightens; the fake judge's exposure is the mean.
+    page = make_report(make_run(tmp_path, search=search))
+    assert source in page
+    cells = knob_cells(page)
+    assert cells["gamma", "exposure"][0] == "↓" and cells["gamma", "exposure"][1].startswith("−")
+    assert cells["lift", "exposure"][0] == "↑" and cells["lift", "exposure"][1].startswith("+")
+    assert "chroma noise" not in {artefact for _, artefact in cells}, "nothing moves it"
+    assert "Raise <code>lift</code>: more exposure" in page
+
+
+def test_a_front_is_drawn_and_listed(tmp_path: Path) -> None:
+    objective = {"pareto": [{"measure": "bytes", "goal": "minimize"}]}
+    run_dir = make_run(tmp_path, objective=objective, search={"strategy": "optuna", "sampler": "random", "trials": 14})
+    page = make_report(run_dir)
+    front = {row["number"] for row in json.loads((run_dir / "pareto.json").read_text())["front"]}
+    assert 1 < len(front) < 14
+    wide = page.split("front-card")[1].split("<svg")[1].split("</svg>")[0]
+    assert {int(number) for number in re.findall(r'class="front" [^>]*data-t="(\d+)"', wide)} == front
+    assert {int(number) for number in re.findall(r'<tr data-t="(\d+)"', page)} == front
+    record = json.loads((run_dir / "pareto.json").read_text())
+    record["hypervolume"] = {"hypervolume": 1.0, "share": 0.731, "history": [0.0, 0.5, 0.731]}
+    (run_dir / "pareto.json").write_text(json.dumps(record))
+    covered = make_report(run_dir)
+    assert "They cover 73.1 %" in covered and "Hypervolume over 3 trials, in the end 0.731" in covered
+    assert "for value</h3>" in page and "for bytes</h3>" in page, "importances of either objective"
+
+
+def test_parallel_coordinates_draw_the_better_trials_of_very_many() -> None:
+    many = tuple(trial(i, float(i % 500), gamma=1.0 + i / 1000, mode="ab"[i % 2]) for i in range(1000))
+    space = {"gamma": {"low": 0.5, "high": 2.0, "log": True}, "mode": {"choices": ["a", "b"]}}
+    drawing, count = parallel_plot(many, space, 499, 1080)
+    drawn = {int(number) for number in re.findall(r'class="pc [^>]*data-t="(\d+)"', drawing)}
+    assert count == MOST_LINES == len(drawn)
+    assert {499, 999, 498, 998} <= drawn and min(many[number].value or 0.0 for number in drawn) < 10
+    assert drawing.count('class="pc best"') == 1
+    assert parallel_plot(many[:1], space, 0, 1080) == ("", 0)
 
 
 def test_a_run_without_references(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the pat
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     search = {"strategy": "optuna", "sampler": "random", "trials": 14, "seed": 1}
-    objective = {**PENALTIES, "constraints": [{"measure": "bytes", "at_most": 200.0}]}
+    limit = {"constraints": [{"measure": "bytes", "at_most": 200.0}]}
+    objective = {**PENALTIES, **limit, "pareto": [{"measure": "bytes", "goal": "minimize"}]}
     run_dir = make_run(tmp_path_factory.mktemp("browser"), search=search, objective=objective)
     make_report(run_dir)
     return run_dir / "report.html"
@@ -194,6 +195,84 @@ def test_trials_sort_and_filter(opened: Opened) -> None:
     shown = page.locator("#trial-table tbody tr:visible")
     assert 0 < shown.count() < len(by_number)
     assert set(shown.evaluate_all("rows => rows.map(r => r.dataset.kind)")) == {"infeasible"}
+
+
+def test_ctrl_and_wheel_zoom_both_pictures_about_the_pointer(opened: Opened) -> None:
+    page = opened.page
+    page.locator("#stage").scroll_into_view_if_needed()
+    box = page.locator("#stage").bounding_box()
+    assert box is not None
+    width = "s => document.querySelector(s + ' .content').getBoundingClientRect().width"
+    before = page.evaluate(width, "#left")
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"])
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    page.wait_for_function(f"document.querySelector('#left .content').getBoundingClientRect().width > {before * 1.5}")
+    transform = "s => getComputedStyle(document.querySelector(s + ' .content')).transform"
+    assert page.evaluate(transform, "#left") == page.evaluate(transform, "#right")
+
+
+def test_a_mark_tells_of_its_trial_and_is_found_in_every_plot(opened: Opened) -> None:
+    page = opened.page
+    row = page.locator("#trial-table tbody tr").nth(4)
+    number = row.get_attribute("data-trial")
+    assert page.is_hidden("#tip")
+    mark = page.locator(f".wide-only svg circle[data-t='{number}']").first
+    mark.scroll_into_view_if_needed()
+    page.wait_for_timeout(200)  # scrolling takes a tooltip away
+    mark.hover()
+    assert page.is_visible("#tip")
+    told = page.inner_text("#tip")
+    assert f"Trial {number}," in told and "gamma" in told and row.locator("td").nth(2).inner_text() in told
+    # History, front, parallel coordinates and two slices: the same trial in each that is drawn.
+    assert page.locator("svg:visible .hot").count() >= 5
+    page.mouse.move(5, 5)
+    assert page.is_hidden("#tip") and page.locator(".hot").count() == 0
+    row.click()
+    assert page.locator("svg:visible .chosen-trial").count() >= 5
+    row.click()
+    assert page.locator(".chosen-trial").count() == 0
+
+
+@pytest.mark.parametrize("opened", [(1200, 900, "light"), (390, 844, "light")], indirect=True)
+def test_a_range_on_an_axis_keeps_the_lines_that_pass_it(opened: Opened) -> None:
+    page = opened.page
+    drawing = page.locator("svg.parallel:visible")
+    drawing.scroll_into_view_if_needed()
+    axis = drawing.locator(".pc-hit").first
+    box = axis.bounding_box()
+    assert box is not None
+    centre = box["x"] + box["width"] / 2
+    page.mouse.move(centre, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(centre, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    heights = "lines => lines.map(l => [Number(l.dataset.at.split(',')[0]), l.classList.contains('off')])"
+    lines = drawing.locator(".pc").evaluate_all(heights)
+    kept, off = ([at for at, out in lines if out == side] for side in (False, True))
+    assert kept and off and max(kept) < min(off), "the upper half of the axis, where the picture's y is small"
+    assert page.inner_text("#brush-note") == f"{len(kept)} of {len(lines)} trials"
+    page.click("#brush-clear")
+    assert drawing.locator(".pc.off").count() == 0 and page.is_hidden("#brush-clear")
+
+
+def test_a_cell_of_the_knob_table_says_itself_in_words(opened: Opened) -> None:
+    page = opened.page
+    cell = page.locator("td.knob.cool").first
+    cell.hover()
+    assert re.search(r"\w+, [\w ]+: less as it rises, −0\.\d+", page.inner_text("#tip"))
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#tip")
+    cell.focus()
+    assert page.is_visible("#tip"), "by keyboard too"
+
+
+def test_the_front_is_there_as_a_table(opened: Opened) -> None:
+    page = opened.page
+    page.get_by_text("The front as a table").click()
+    rows = page.locator("details table tbody tr")
+    assert rows.count() > 1 and rows.first.is_visible()
 
 
 GROUND = "() => getComputedStyle(document.body).backgroundColor"

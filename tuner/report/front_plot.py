@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.report.charts import Axis, dot, frame, svg, text, tick_text, value_range
+from tuner.report.charts import Axis, dot, frame, step_line, svg, text, tick_text, value_range
 from tuner.report.records import RunRecords, TrialRow
 
 MOST_COLOURS = 6
@@ -105,3 +105,15 @@ def _outline(points: Sequence[tuple[float, float]], goal: str, x: Axis, y: Axis)
         )
         best = value
     return f'<path class="front-line" d="{path}"/>'
+
+
+def hypervolume_plot(shares: Sequence[float], width: int, height: int) -> str:
+    """The hypervolume after each trial, as a share of the box that all trials span, 0 to 1."""
+    x = Axis(0, max(len(shares) - 1, 1), 52, width - 16)
+    y = Axis(0.0, 1.0, height - 44, 14)
+    counts = [tick for tick in x.ticks(5 if width < 500 else 9) if float(tick).is_integer()]
+    parts = frame(x, y, [(x.at(tick), str(int(tick))) for tick in counts], 4)
+    parts.append(text((x.start + x.stop) / 2, height - 6, "trials", "label"))
+    points = [(x.at(index), y.at(share)) for index, share in enumerate(shares)]
+    parts.append(step_line(points, x.stop, "best-line"))
+    return svg(width, height, f"Hypervolume over {len(shares)} trials, in the end {shares[-1]:.3f}", parts)

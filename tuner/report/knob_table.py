@@ -92,10 +92,13 @@ def _measure(records: RunRecords, sources: Sources, judge: Judge, count: int) ->
     fixed = records.best["parameters"]
     looked_at = shown_measures(records)
 
-    def measure(parameters: Mapping[str, Any]) -> dict[str, float]:
+    def measure(parameters: Mapping[str, Any]) -> dict[str, float] | None:
         totals: dict[str, float] = {}
         for picture, reference in zip(pictures, references, strict=True):
-            output = run_seeded(sources, picture, {**fixed, **parameters})
+            try:
+                output = run_seeded(sources, picture, {**fixed, **parameters})
+            except Exception:  # a plug-in may raise anything; what the search met of it is in the table of trials
+                return None
             with torch.no_grad():
                 means = (2.0 * judge.judge(output.image, reference)[0][0] - 1.0).mean((1, 2)).tolist()
             row = dict(zip(judge.types, means, strict=True))
@@ -128,7 +131,7 @@ def _fitted_note(count: int, sampled: bool, seconds: float) -> str:
 
 
 def _drawn(knobs: Knobs, dimensions: Sequence[Dimension], types: Sequence[str], note: str) -> KnobTable:
-    targets = list(next(iter(knobs.effects.values())))
+    targets = list(next(iter(knobs.effects.values()), ()))
     reach = {name: max(row[name].reach for row in knobs.effects.values()) for name in targets}
     shown = [
         name for name in targets if (name in types and reach[name] >= LEAST) or (name not in types and reach[name])
@@ -144,7 +147,7 @@ def _drawn(knobs: Knobs, dimensions: Sequence[Dimension], types: Sequence[str], 
         for name in shown
     ]
     rows = []
-    for dimension in dimensions:
+    for dimension in dimensions if knobs.effects else ():
         effects = knobs.effects[dimension.name]
         cells = [
             _cell(dimension, name, effects[name], largest if name in types else reach[name], name in types)

@@ -16,10 +16,8 @@ from tuner.report.knobs import Effect, Knobs, unit_of
 STEP = 0.05
 """Distance from the best parameters on either side, as a share of the searched range."""
 
-Measure = Callable[[Mapping[str, Any]], Mapping[str, float]]
-"""Searched parameters to target and its value."""
-Tried = Callable[[Mapping[str, Any]], Mapping[str, float] | None]
-"""The same, None where the pipeline fails."""
+Measure = Callable[[Mapping[str, Any]], Mapping[str, float] | None]
+"""Searched parameters to target and its value; None where the pipeline fails there."""
 
 
 def evaluations(dimensions: Sequence[Dimension]) -> int:
@@ -34,35 +32,32 @@ def local_effects(dimensions: Sequence[Dimension], best: Mapping[str, Any], meas
     Args:
         dimensions: the searched parameters.
         best: where to look; every searched parameter.
-        measure: runs pipeline and judge.
+        measure: runs pipeline and judge. A setting where it fails is left out: a difference is one-sided then.
     """
     base = measure(best)
-
-    def tried(parameters: Mapping[str, Any]) -> Mapping[str, float] | None:
-        try:
-            return measure(parameters)
-        except Exception:  # whatever a pipeline raises where it does not work, the page must be written
-            return None
-
-    effects = {}
+    effects: dict[str, dict[str, Effect]] = {}
+    if base is None:
+        return Knobs(effects, {})
     for dimension in dimensions:
-        look = _choice if dimension.choices is not None else _number
-        effects[dimension.name] = look(dimension, best, base, tried)
+        if dimension.choices is not None:
+            effects[dimension.name] = _choice(dimension, best, base, measure)
+        else:
+            effects[dimension.name] = _number(dimension, best, base, measure)
     return Knobs(effects, {})
 
 
 def _number(
-    dimension: Dimension, best: Mapping[str, Any], base: Mapping[str, float], tried: Tried
+    dimension: Dimension, best: Mapping[str, Any], base: Mapping[str, float], measure: Measure
 ) -> dict[str, Effect]:
     value = best[dimension.name]
     unit = unit_of(dimension, value)
     ends = [dimension.at(min(max(unit + side * STEP, 0.0), 1.0)) for side in (-1, 1)]
     if dimension.integer:
         ends = [max(dimension.low, min(int(ends[0]), value - 1)), min(dimension.high, max(int(ends[1]), value + 1))]
-    # On a bound there is only one side, and so where the pipeline fails on the other.
-    found = [base if end == value else tried({**best, dimension.name: end}) for end in ends]
-    ends = [value if one is None else end for end, one in zip(ends, found, strict=True)]
-    below, above = (base if one is None else one for one in found)
+    found = [base if end == value else measure({**best, dimension.name: end}) for end in ends]
+    # On a bound, or where the pipeline fails beyond, there is only one side.
+    ends = [value if at is None else end for end, at in zip(ends, found, strict=True)]
+    below, above = (base if at is None else at for at in found)
     step = unit_of(dimension, ends[1]) - unit_of(dimension, ends[0])
     share = 2.0 * STEP / step if step > 0 else 0.0
     effects = {}
@@ -80,12 +75,12 @@ def _number(
 
 
 def _choice(
-    dimension: Dimension, best: Mapping[str, Any], base: Mapping[str, float], tried: Tried
+    dimension: Dimension, best: Mapping[str, Any], base: Mapping[str, float], measure: Measure
 ) -> dict[str, Effect]:
     assert dimension.choices is not None
     mine = best[dimension.name]
-    all_levels = {c: base if c == mine else tried({**best, dimension.name: c}) for c in dimension.choices}
-    levels = {c: level for c, level in all_levels.items() if level is not None}
+    tried = {c: base if c == mine else measure({**best, dimension.name: c}) for c in dimension.choices}
+    levels = {choice: found for choice, found in tried.items() if found is not None}
     order = list(levels)
     effects = {}
     for name in base:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from tuner.report.figures import history, slice_plot
 from tuner.report.format import plain, signed
-from tuner.report.front_plot import front_plots
+from tuner.report.front_plot import front_plots, hypervolume_plot
 from tuner.report.importances import importances
 from tuner.report.parallel import parallel_plot
 from tuner.report.records import RunRecords
@@ -29,7 +29,7 @@ def search_section(records: RunRecords) -> dict[str, Any]:
     space = records.recipe["pipeline"]["search"]
     slices = [slice_plot(records.trials, name, space[name], unit.get(name, ""), best) for name in space]
     objectives = ["value", *(term["measure"] for term in records.recipe.get("objective", {}).get("pareto", ()))]
-    numbers, hypervolume = _front(records)
+    numbers, hypervolume, shares = _front(records)
     (wide, count), (narrow, _) = (parallel_plot(records.trials, space, best, width) for width in (WIDE, NARROW))
     return {
         "history_wide": Markup(history(records.trials, best, WIDE, 320)),
@@ -37,6 +37,7 @@ def search_section(records: RunRecords) -> dict[str, Any]:
         "fronts": front_plots(records, numbers),
         "front": _front_rows(records, numbers),
         "hypervolume": hypervolume,
+        "covered": [Markup(hypervolume_plot(shares, width, 200)) for width in (WIDE, NARROW)] if shares else [],
         "objectives": objectives,
         "importances": importances(records.study, objectives, records.result["strategy"] == "gradient"),
         "parallel": Markup(wide),
@@ -52,20 +53,20 @@ def search_section(records: RunRecords) -> dict[str, Any]:
     }
 
 
-def _front(records: RunRecords) -> tuple[list[int], str]:
-    """The numbers of the trials on the Pareto front, and what they cover, as text."""
+def _front(records: RunRecords) -> tuple[list[int], str, list[float]]:
+    """The numbers of the trials on the Pareto front, what they cover as text, and that share after each trial."""
     path = records.folder / PARETO
     if not path.is_file():
-        return [], ""
+        return [], "", []
     record = json.loads(path.read_text(encoding="utf-8"))
     volume = record.get("hypervolume") or {}
-    share = volume.get("share") if isinstance(volume, dict) else None
+    share = volume.get("share")
     text = "" if share is None else f"They cover {100 * share:.1f} % of the box that all trials span (hypervolume)."
     first: dict[tuple[float, ...], int] = {}  # a genetic search repeats settings: of equals the first is told
     values = {trial.number: trial.values for trial in records.trials}
     for number in sorted(row["number"] for row in record["front"]):
         first.setdefault(values[number], number)
-    return list(first.values()), text
+    return list(first.values()), text, volume.get("history") or []
 
 
 def _front_rows(records: RunRecords, numbers: list[int]) -> list[dict[str, Any]]:
