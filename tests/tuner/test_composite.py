@@ -101,8 +101,10 @@ def test_trials_under_way_elsewhere_are_not_proposed_again(tmp_path: Path) -> No
     run(recipe, tmp_path / "run", quiet=True, judge=FakeJudge())
     objective, space = prepare(recipe, FakeJudge())
     study = open_study(tmp_path / "run")
-    study.sampler = CompositeSampler(objective, space, recipe.search)
-    asked = [encode(space, study.ask(space.distributions).params) for _ in range(4)]
+    asked = []
+    for slot in range(7, 11):
+        study.sampler = CompositeSampler(objective, space, recipe.search, slot)
+        asked.append(encode(space, study.ask(space.distributions).params))
     known = [encode(space, trial.params) for trial in study.trials[:7]]
     for index, place in enumerate(asked):
         assert min(abs(place - other) for other in [*known, *asked[:index]]) > 1e-4
@@ -137,9 +139,6 @@ def test_failed_trials_are_learned_from(tmp_path: Path) -> None:
     assert abs(result.best_parameters["gamma"] - 1.6) < 0.05
 
 
-@pytest.mark.xfail(
-    strict=True, reason="ends at gamma 1.32: the end of the best value is not searched; docs/searches.md"
-)
 def test_several_objectives_spread_over_the_front(tmp_path: Path) -> None:
     objective = {"pareto": [{"measure": "bytes", "goal": "minimize"}]}
     result = search(tmp_path, 20, pipeline=ONLY_GAMMA, objective=objective)

@@ -60,24 +60,24 @@ class Composite:
     def run(self, task: Task) -> None:
         """Ask, evaluate and tell until the budget is spent."""
         task.begin()
-        sampler = CompositeSampler(task.objective, task.space, task.spec)
         while not task.done:
-            trial = task.ask(sampler)
+            trial = task.ask(lambda slot: CompositeSampler(task.objective, task.space, task.spec, slot))
             if trial is not None:
                 task.evaluate(trial)
 
 
 class CompositeSampler(BaseSampler):  # type: ignore[misc]  # Optuna is read as untyped
-    """Proposes the next trial from what the study holds, and from nothing else.
+    """Proposes the trial of one slot from what the study holds, and from nothing else.
 
-    All that is random comes from the recipe's seed and the trial's number, so that a search that was killed goes on as
-    an undisturbed one would have. Trials that run elsewhere are taken to have what the processes predict for them.
+    All that is random comes from the recipe's seed and the slot, so that a search that was killed goes on as an
+    undisturbed one would have. Trials that run elsewhere are taken to have what the processes predict for them.
     """
 
-    def __init__(self, objective: Objective, space: ParameterSpace, spec: CompositeSearch) -> None:
+    def __init__(self, objective: Objective, space: ParameterSpace, spec: CompositeSearch, slot: int) -> None:
         self._objective = objective
         self._space = space
         self._spec = spec
+        self._slot = slot
         self._encoding = Encoding(space)
         self._startup = spec.startup or max(4, len(space.dimensions) + 1)
 
@@ -98,15 +98,14 @@ class CompositeSampler(BaseSampler):  # type: ignore[misc]  # Optuna is read as 
             for other in trials
             if other.state == TrialState.RUNNING and other.number != trial.number and self._whole(other)
         ]
-        number = len(finished) + len(running)
         completed = sum(other.state == TrialState.COMPLETE for other in finished)
-        if number < self._startup or completed < 2:
-            return self._sobol(number)
+        if self._slot < self._startup or completed < 2:
+            return self._sobol()
         with _one_thread():
-            row = self._proposed(finished, running, number)
+            row = self._proposed(finished, running)
         point = self._encoding.decode(row)
         tried = any(all(other.params.get(name) == value for name, value in point.items()) for other in finished)
-        return self._sobol(number) if tried else point
+        return self._sobol() if tried else point
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -117,17 +116,17 @@ class CompositeSampler(BaseSampler):  # type: ignore[misc]  # Optuna is read as 
     def _whole(self, trial: FrozenTrial) -> bool:
         return all(name in trial.params for name in self._space.names)
 
-    def _sobol(self, number: int) -> dict[str, Any]:
-        return self._space.at(sobol_point(len(self._space.dimensions), self._spec.seed, max(0, number - 1)))
+    def _sobol(self) -> dict[str, Any]:
+        return self._space.at(sobol_point(len(self._space.dimensions), self._spec.seed, max(0, self._slot - 1)))
 
-    def _proposed(self, finished: Sequence[FrozenTrial], running: Sequence[FrozenTrial], number: int) -> np.ndarray:
+    def _proposed(self, finished: Sequence[FrozenTrial], running: Sequence[FrozenTrial]) -> np.ndarray:
         # BoTorch takes seconds to import, which other strategies need not wait for, and warns of its own use of torch.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             from botorch.utils.sampling import draw_sobol_normal_samples
 
             from tuner.search.composite_acquisition import Improvement, largest, region_about
-        rng = np.random.default_rng(np.random.SeedSequence([self._spec.seed, number]))
+        rng = np.random.default_rng(np.random.SeedSequence([self._spec.seed, self._slot]))
         encoding = self._encoding
         model = ObjectiveModel(self._objective, [trial for trial in finished if self._whole(trial)])
         points = encoding.encode([trial.params for trial in model.completed])
@@ -150,7 +149,7 @@ class CompositeSampler(BaseSampler):  # type: ignore[misc]  # Optuna is read as 
         violation = model.violations(outputs).clamp(min=0.0).sum(-1).numpy()
         order = np.lexsort((-values, violation))  # feasible ones first, then the best
         region = None
-        if number % 2:
+        if self._slot % 2:
             shape = _lengths(processes, model, outputs)
             region = region_about(points[order[0]], encoding, _side(finished, self._startup), shape)
         return largest(acquisition, encoding, points[order[:3]], rng, region)

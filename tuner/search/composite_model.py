@@ -24,6 +24,8 @@ _KNEE = 0.03
 near the best, get as much room as large ones. It predicted better than plain and square-rooted statistics
 (docs/searches.md).
 """
+_VALUE_ALONE = 0.25
+"""Share of the trials of a Pareto search that improve the value alone."""
 _CHEBYSHEV_SUM = 0.05
 """Share of the plain sum in the augmented Chebyshev scalarisation (Knowles 2006)."""
 
@@ -141,13 +143,14 @@ class ObjectiveModel:
         return torch.stack(goals, -1)
 
     def scalar(self, table: Tensor, rng: np.random.Generator) -> Callable[[Tensor], Tensor]:
-        """What is to be improved: the value; with Pareto measures a random mixture of the goals (Knowles 2006, ParEGO).
+        """What is to be improved: the value; with Pareto measures a random mixture of the goals (Knowles 2006, ParEGO),
+        now and then the value alone, whose best trial is what a run is known by.
 
         Args:
             table: observed outputs (N, M), by which the goals are put on one scale.
             rng: draws the weights.
         """
-        if not self._objective.pareto:
+        if not self._objective.pareto or rng.random() < _VALUE_ALONE:
             return self.value
         goals = self.goals(table)
         # Of the front alone: a hopeless point would make all that is worth having look alike.

@@ -72,8 +72,8 @@ class Hybrid:
         """Ask, ascend and tell until the budget is spent."""
         outer, inner = split(task.space, task.spec)
         task.begin()
-        sampled = dataclasses.replace(task, space=outer)
         while not task.done:
+            sampled = dataclasses.replace(task, space=outer)
             with proposing(task.spec):
                 trial = sampled.ask(lambda slot: _sampler(task, outer, slot))
             if trial is not None:
@@ -97,6 +97,7 @@ def _evaluate(task: Task, trial: Trial, inner: ParameterSpace) -> None:
         _suggest(task, trial, inner, inner.defaults())
         task.evaluate(trial)
         return
+    task.evaluated += 1
     reached = _ascend(task, trial.params, inner)
     trial.set_user_attr("path", reached.path)
     trial.set_user_attr("runs", reached.runs)
