@@ -28,7 +28,7 @@ from pixelperfect_models.allocator import tune_allocator
 from tuner import run
 from tuner.recipe_search import CompositeSearch, GradientSearch, HybridSearch, OptunaSearch, Search
 
-BLACK_BOX = ("denoise", "codec", "known")
+BLACK_BOX = ("denoise", "codec", "jpeg", "known")
 TASKS = (*BLACK_BOX, "isp", "isp_choice")
 BUDGET = 100
 """Evaluations of the searches that are compared at equal budget; TPE, whose end is the target, has twice as many."""

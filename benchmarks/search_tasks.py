@@ -21,7 +21,7 @@ from tuner.runner import prepare
 
 ROOT = Path(__file__).parents[1]
 
-_SIDES = {"denoise": 64, "codec": 64, "known": 64, "isp": 64, "isp_choice": 64}
+_SIDES = {"denoise": 64, "codec": 128, "jpeg": 128, "known": 64, "isp": 64, "isp_choice": 64}
 """Pixels of the one crop of each task: the searches are compared, not the pictures."""
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -44,7 +44,19 @@ RECIPES: dict[str, dict[str, Any]] = {
             ],
         },
     },
+    # As recipes/codec_pareto.yaml, distance and bits weighed into one number.
     "codec": {
+        "pipeline": {"name": "compression.codec", "search": {"codec": {}, "quality": {"low": 5, "high": 95}}},
+        "objective": {
+            "score": {"kind": "difference", "weight": 1.0},
+            "costs": [{"measure": "bits_per_pixel", "weight": 1.0}],
+            "penalties": [
+                {"type": "blocking", "weight": 2.0, "above": 0.05},
+                {"type": "color_shift", "weight": 2.0, "above": 0.05},
+            ],
+        },
+    },
+    "jpeg": {
         "pipeline": {
             "name": "compression.jpeg",
             "search": {"quality": {}, "chroma_quality": {}, "subsampling": {}, "progressive": {}, "optimize": {}},
@@ -115,7 +127,7 @@ def _pictures(name: str, folder: Path) -> dict[str, Any]:
         if not path.exists():
             write_image(path, Develop()(read_image(folder / "known/in/nyc.png"), OPTIMUM))
         return {"input": "known/in/*.png", "reference": "known/ref/*.png"}
-    return {"input": f"{name}/in/*.png", "reference": "input" if name == "codec" else f"{name}/in/*.png"}
+    return {"input": f"{name}/in/*.png", "reference": "input" if name in ("codec", "jpeg") else f"{name}/in/*.png"}
 
 
 def _crop(source: Path, target: Path, side: int) -> None:
