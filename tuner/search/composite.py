@@ -32,7 +32,7 @@ _SIDE, _LARGEST_SIDE, _SMALLEST_SIDE = 0.4, 0.8, 0.01
 """Sides of the trust region: at first, at most, and where it starts anew."""
 _PATIENCE = 3
 """Trials without improvement after which the trust region shrinks by half."""
-_IMPROVED = 1e-3
+_IMPROVED = 1e-4
 """What counts as an improvement, as a share of the gain so far."""
 
 
@@ -133,9 +133,10 @@ class CompositeSampler(BaseSampler):  # type: ignore[misc]  # Optuna is read as 
         table = model.observed()
         processes = fit(points, table, encoding.owners)
         failing = self._failing(model, points)
+        tried = torch.from_numpy(points)
         if running:
             pending = torch.from_numpy(encoding.encode([trial.params for trial in running]))
-            processes = processes.believing(pending)
+            processes, tried = processes.believing(pending), torch.cat([tried, pending])
         outputs = torch.from_numpy(table)
         scalar = model.scalar(outputs, rng)
         # Measured from what the model makes of the observations, so that both sides of the comparison are alike.
@@ -145,12 +146,24 @@ class CompositeSampler(BaseSampler):  # type: ignore[misc]  # Optuna is read as 
         draws = draw_sobol_normal_samples(
             len(model.outputs), _DRAWS, dtype=torch.float64, seed=int(rng.integers(2**31))
         )
-        acquisition = Improvement(processes, scalar, model.violations, best, float(values.std()) or 1.0, draws, failing)
+        shape, noise = _shape(processes, model, outputs)
+        # What lies nearer to a trial than the noise reaches would tell nothing new: pipelines repeat themselves.
+        radius = shape * max(noise**0.5, 1e-3)
+        acquisition = Improvement(
+            processes,
+            scalar,
+            model.violations,
+            best,
+            float(values.std()) or 1.0,
+            draws,
+            tried,
+            torch.from_numpy(radius),
+            failing,
+        )
         violation = model.violations(outputs).clamp(min=0.0).sum(-1).numpy()
         order = np.lexsort((-values, violation))  # feasible ones first, then the best
         region = None
         if self._slot % 2:
-            shape = _lengths(processes, model, outputs)
             region = region_about(points[order[0]], encoding, _side(finished, self._startup), shape)
         return largest(acquisition, encoding, points[order[:3]], rng, region)
 
@@ -163,13 +176,14 @@ class CompositeSampler(BaseSampler):  # type: ignore[misc]  # Optuna is read as 
         return fit(where, failed[:, None], self._encoding.owners)
 
 
-def _lengths(processes: Processes, model: ObjectiveModel, outputs: torch.Tensor) -> np.ndarray:
-    """(E,) lengthscales of the objective: those of the outputs, each counting by how much it moves the objective."""
+def _shape(processes: Processes, model: ObjectiveModel, outputs: torch.Tensor) -> tuple[np.ndarray, float]:
+    """(E,) lengthscales and the noise's share of the objective: of the outputs, each by how much it moves it."""
     base = outputs.mean(0)
     moved = base + torch.diag(outputs.std(0))
     share = (model.value(moved) - model.value(base)).abs().clamp(min=1e-9)
-    sensitivity = (share[:, None] / processes.lengths.square()).sum(0) / share.sum()
-    return sensitivity.rsqrt().clamp(0.05, 5.0).numpy()
+    share = share / share.sum()
+    lengths = (share[:, None] / processes.lengths.square()).sum(0).rsqrt().clamp(0.05, 5.0)
+    return lengths.numpy(), float((share * processes.noises / processes.scales).sum())
 
 
 def _side(finished: Sequence[FrozenTrial], startup: int) -> float:

@@ -34,6 +34,8 @@ class Improvement:
         best: the best feasible value so far; None while there is none, when only the limits count.
         scale: spread of the observed values.
         draws: (S, M) standard normal numbers.
+        tried: (N, E) points that need not be asked again.
+        radius: (E,), how near to them is the same again.
         failing: process of failing, 0 or 1, where trials have failed.
     """
 
@@ -45,8 +47,12 @@ class Improvement:
         best: float | None,
         scale: float,
         draws: Tensor,
+        tried: Tensor,
+        radius: Tensor,
         failing: Processes | None = None,
     ) -> None:
+        self._tried = tried / radius
+        self._radius = radius
         self._processes = processes
         self._scalar = scalar
         self._violations = violations
@@ -57,7 +63,8 @@ class Improvement:
 
     def __call__(self, rows: Tensor) -> Tensor:
         """(B, E) points to (B,)."""
-        mean, deviation = self._processes.predict(rows)
+        # With the noise: what is rough at a small scale, such as a codec's rounding, may be better at the next point.
+        mean, deviation = self._processes.predict(rows, noisy=True)
         outputs = mean.T + deviation.T * self._draws[:, None]
         gain = log_fatmoid(-self._violations(outputs) / _SOFT_LIMIT).sum(-1)
         if self._best is not None:
@@ -66,7 +73,8 @@ class Improvement:
         if self._failing is not None:
             chance, unsure = self._failing.predict(rows)
             result = result + torch.special.log_ndtr((0.5 - chance[0]) / (unsure[0] + 0.05))
-        return result
+        nearest = (rows / self._radius)[:, None].sub(self._tried).square().sum(-1).amin(1)
+        return result + torch.log(-torch.expm1(-nearest - 1e-12))
 
 
 @dataclass(frozen=True)

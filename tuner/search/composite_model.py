@@ -19,10 +19,9 @@ from torch import Tensor
 from pixelperfect_models.channels import SIGNED_CHANNELS
 from tuner.objective import Objective
 
-_KNEE = 0.03
-"""Signed statistics are modelled by asinh(statistic / _KNEE), a logarithm on both sides of 0: small ones, which decide
-near the best, get as much room as large ones. It predicted better than plain and square-rooted statistics
-(docs/searches.md).
+_KNEE = 0.1
+"""Signed statistics are modelled by asinh(statistic / _KNEE), a logarithm beyond the knee on both sides of 0: small
+ones, which decide near the best, get as much room as large ones. A smaller knee makes the way through 0 a step.
 """
 _VALUE_ALONE = 0.25
 """Share of the trials of a Pareto search that improve the value alone."""

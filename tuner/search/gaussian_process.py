@@ -51,13 +51,14 @@ class Processes:
     weights: torch.Tensor
     factors: torch.Tensor
 
-    def predict(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and standard deviation, without noise, of all outputs at (B, E) points: (M, B) each."""
+    def predict(self, points: torch.Tensor, noisy: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation of all outputs at (B, E) points, ``noisy``: with the noise's. (M, B) each."""
         scaled = (self.points / self.lengths[:, None]), (points / self.lengths[:, None])
         covariance = self.scales[:, None, None] * _matern(_distance(*scaled))
         mean = torch.einsum("mn,mnb->mb", self.weights, covariance)
         explained = (self.factors @ covariance).square().sum(1)
-        deviation = (self.scales[:, None] - explained).clamp(min=1e-10).sqrt()
+        variance = (self.scales[:, None] - explained).clamp(min=1e-10)
+        deviation = (variance + self.noises[:, None] if noisy else variance).sqrt()
         return self.means[:, None] + self.deviations[:, None] * mean, self.deviations[:, None] * deviation
 
     def believing(self, points: torch.Tensor) -> Processes:
