@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +14,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.storages.journal._storage import JournalOperation
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from pixelperfect_models.errors import UserError
 
@@ -105,9 +105,36 @@ class RunJournal(BaseJournalBackend):  # type: ignore[misc]  # Optuna is read as
             yield
 
 
-def storage(path: Path) -> JournalStorage:
+class _Trials(Sequence[FrozenTrial]):
+    """A study's trials as a replayed journal holds them, looked up one by one."""
+
+    def __init__(self, ids: Sequence[int], trials: dict[int, FrozenTrial]) -> None:
+        self._ids, self._trials = ids, trials
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, number: Any) -> Any:
+        ids = self._ids[number]
+        return [self._trials[each] for each in ids] if isinstance(number, slice) else self._trials[ids]
+
+
+class RunStorage(JournalStorage):  # type: ignore[misc]  # Optuna is read as untyped
+    """Optuna's storage of a :class:`RunJournal`, which also says what is new without listing what is not."""
+
+    def trials(self, study_id: int) -> Sequence[FrozenTrial]:
+        """All trials by number, up to date until the next call: a view, while ``get_all_trials`` makes a list, which
+        takes 1.5 ms of 2000 trials, three times a trial.
+        """
+        with self._thread_lock:
+            self._sync_with_backend()
+            replayed = self._replay_result
+            return _Trials(replayed._study_id_to_trial_ids[study_id], replayed._trials)
+
+
+def storage(path: Path) -> RunStorage:
     """The Optuna storage in this file; made when there is none. Its ``_backend`` is a :class:`RunJournal`."""
-    return JournalStorage(RunJournal(path))
+    return RunStorage(RunJournal(path))
 
 
 def copy(study: optuna.Study, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import optuna
 import sqlalchemy
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import GrpcStorageProxy, RDBStorage, _CachedStorage
+from optuna.trial import FrozenTrial
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
@@ -67,6 +68,13 @@ class Store:
     def gathered(self) -> AbstractContextManager[None]:
         """Within, a trial's parameters are written as one, where the storage can."""
         return self.storage._backend.gathered() if self.folder is not None else nullcontext()
+
+    def trials(self, study: optuna.Study) -> Sequence[FrozenTrial]:
+        """All trials of the study, by number, not to be changed; where the storage can, without making a list."""
+        if self.folder is not None:
+            trials: Sequence[FrozenTrial] = self.storage.trials(study._study_id)
+            return trials
+        return study.get_trials(deepcopy=False)  # type: ignore[no-any-return]
 
     def exists(self) -> bool:
         """True when the study is there."""

@@ -175,7 +175,7 @@ class RunStudy:
 
     def sync(self) -> None:
         """Take up what other workers have recorded."""
-        new = self._claims.read(self.study.get_trials(deepcopy=False))
+        new = self._claims.read(self.store.trials(self.study))
         for trial in new:
             bisect.insort(self._counted, trial, key=lambda counted: counted.number)
             # The earlier trial first: of equals it stays the best.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,10 @@ from tests.tuner.postgres import Postgres, binaries
 from tests.tuner.tiny_pipelines import make_recipe, register
 from tuner.claims import INTERRUPTED, SLOT
 from tuner.cli import main
+from tuner.liveness import WORKER as WORKER_KEY
 from tuner.moved import moved
+from tuner.recipe import Recipe
+from tuner.results import Result
 from tuner.runner import run
 from tuner.storage import open_store, without_password
 from tuner.study import open_study
@@ -240,43 +245,87 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield server
 
 
-@pytest.mark.slow
-def test_a_study_on_postgresql_outlives_its_server_and_a_worker(tmp_path: Path, postgres: Postgres) -> None:
-    recipe = make_recipe(tmp_path, pipeline=SLOW, search=search(40))
-    with pytest.raises(UserError, match="has no study 'shared' to resume"):
-        run(recipe, tmp_path / "no", resume=True, judge=FakeJudge(), storage=postgres.url, study_name="shared")
+def run_beside_a_worker(
+    recipe: Recipe, folder: Path, url: str, study: str, once_both_work: Callable[[], None] = lambda: None
+) -> tuple[Result, int]:
+    """Run a recipe with a worker of another process beside it: the result, and how many trials were the worker's."""
     helpers: list[subprocess.Popen[str]] = []
+    met: list[int] = []
 
-    def disturb() -> None:
+    def help_out() -> None:
         deadline = time.monotonic() + 60
-        store = open_store(postgres.url, "shared")
+        store = open_store(url, study)
         while not store.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        helpers.append(start_worker(postgres.url, "shared"))
-        # Once both take part: a worker that starts while the server is away is told so, and ends.
-        while (
-            len({trial.system_attrs.get(WORKER) for trial in store.load().trials}) < 2 and time.monotonic() < deadline
-        ):
+        helpers.append(start_worker(url, study))
+        # A worker that starts while the server is away is told so, and ends: both must be at work before that.
+        while len(met) < 2 and time.monotonic() < deadline:
             time.sleep(0.1)
-        postgres.restart()
+            met[:] = {trial.system_attrs[WORKER_KEY] for trial in store.load().get_trials(deepcopy=False)}
+        once_both_work()
 
-    thread = threading.Thread(target=disturb)
+    thread = threading.Thread(target=help_out)
     thread.start()
-    result = run(recipe, tmp_path / "run", quiet=True, judge=FakeJudge(), storage=postgres.url, study_name="shared")
+    result = run(recipe, folder, quiet=True, judge=FakeJudge(), storage=url, study_name=study)
     thread.join()
+    assert len(met) == 2
     said, errors = helpers[0].communicate(timeout=120)
     assert helpers[0].returncode == 0, errors
-    assert len(result.trials) == 40
-    assert outcomes(open_study(tmp_path / "run").trials)[TrialState.COMPLETE, None] == 40  # the copy in the folder
-    assert 0 <= int(said) < 40
+    return result, int(said)
+
+
+@pytest.mark.slow
+def test_a_study_behind_the_grpc_proxy_is_shared_like_one_on_the_server(tmp_path: Path, postgres: Postgres) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    proxy = subprocess.Popen(
+        [sys.executable, "-m", "tuner", "storage-proxy", postgres.url, "--port", str(port)],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    recipe = make_recipe(tmp_path, pipeline=SLOW, search=search(80))
+    try:
+        result, said = run_beside_a_worker(recipe, tmp_path / "run", f"grpc://127.0.0.1:{port}", "proxied")
+    finally:
+        proxy.send_signal(signal.SIGINT)
+        _, errors = proxy.communicate(timeout=30)
+    assert errors.splitlines()[0] == f"proxy: grpc://127.0.0.1:{port}"
+    assert "Traceback" not in errors
+    assert 0 < said < 80
+    alone = run(recipe, tmp_path / "alone", quiet=True, judge=FakeJudge())
+    assert by_slot(result.trials) == by_slot(alone.trials)
+    # The database has it all: the proxy kept nothing for itself.
+    assert outcomes(open_store(postgres.url, "proxied").load().trials)[TrialState.COMPLETE, None] == 80
+
+
+@pytest.mark.slow
+def test_a_study_on_postgresql_outlives_its_server_and_a_worker(tmp_path: Path, postgres: Postgres) -> None:
+    trials = 100  # a trial takes 50 ms and the storage, a worker seconds to start
+    recipe = make_recipe(tmp_path, pipeline=SLOW, search=search(trials))
+    with pytest.raises(UserError, match="has no study 'shared' to resume"):
+        run(recipe, tmp_path / "no", resume=True, judge=FakeJudge(), storage=postgres.url, study_name="shared")
+    restarted: list[int] = []
+
+    def restart() -> None:
+        restarted.append(len(open_store(postgres.url, "shared").load().trials))
+        postgres.restart()
+
+    result, said = run_beside_a_worker(recipe, tmp_path / "run", postgres.url, "shared", restart)
+    assert 0 < restarted[0] < trials
+    assert len(result.trials) == trials
+    assert outcomes(open_study(tmp_path / "run").trials)[TrialState.COMPLETE, None] == trials  # the copy in the folder
+    assert 0 < said < trials
     alone = run(recipe, tmp_path / "alone", quiet=True, judge=FakeJudge())
     assert by_slot(result.trials) == by_slot(alone.trials)
     # From another machine, with nothing but the URL and the study's name.
-    more = make_recipe(tmp_path, pipeline=SLOW, search=search(42))
+    more = make_recipe(tmp_path, pipeline=SLOW, search=search(trials + 2))
     again = run(
         more, tmp_path / "other", resume=True, quiet=True, judge=FakeJudge(), storage=postgres.url, study_name="shared"
     )
-    assert len(again.trials) == 42
+    assert len(again.trials) == trials + 2
     with pytest.raises(UserError, match="has a study 'shared' already"):
         run(recipe, tmp_path / "twice", judge=FakeJudge(), storage=postgres.url, study_name="shared")
 
