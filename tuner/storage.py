@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,7 +17,14 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import GrpcStorageProxy, RDBStorage, _CachedStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, PendingRollbackError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+)
 
 from pixelperfect_models.errors import PixelPerfectError, UserError
 from tuner import interrupts, journal
@@ -26,6 +34,7 @@ from tuner.liveness import BEAT, Heartbeats, Liveness, LockFiles
 
 PATIENCE = 300.0
 """Seconds that a server may be away (a restart, a network that fails) before a worker gives up."""
+_ATTEMPTS = 10
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _GRPC = "grpc://"
 
@@ -120,7 +129,7 @@ def connect(url: str) -> Any:
         if url.startswith(_GRPC):
             return _proxy(url)
     try:
-        storage = RDBStorage(full_url(url), engine_kwargs=_engine_options(url))
+        storage = _database(url)
     except ImportError as error:
         driver = error.__cause__ or error
         raise UserError(
@@ -138,6 +147,20 @@ def connect(url: str) -> Any:
         with storage.engine.connect() as connection:  # kept in the file: readers and a writer do not wait for another
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
     return _CachedStorage(Patient(storage, shown))
+
+
+def _database(url: str) -> RDBStorage:
+    """Optuna's storage in a database. Its first user makes the tables; of several at once all but one would fail."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            return RDBStorage(full_url(url), engine_kwargs=_engine_options(url))
+        except (DBAPIError, StorageInternalError) as error:
+            cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+            another = isinstance(cause, IntegrityError) or "already exists" in str(cause)
+            if not another or attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(random.uniform(0.1, 0.5))
+    raise AssertionError("unreachable")
 
 
 def full_url(url: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
@@ -272,6 +274,29 @@ def run_beside_a_worker(
     said, errors = helpers[0].communicate(timeout=120)
     assert helpers[0].returncode == 0, errors
     return result, int(said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_workers_that_open_an_empty_database_at_once_all_get_in(kind: str, tmp_path: Path, postgres: Postgres) -> None:
+    url = f"sqlite:///{tmp_path}/empty.db"
+    if kind == "postgresql":
+        with psycopg.connect(postgres.url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE empty")
+        url = postgres.url.removesuffix("postgres") + "empty"
+    fork = multiprocessing.get_context("fork")
+    together = fork.Barrier(4)
+
+    def enter() -> None:
+        together.wait()
+        assert not open_store(url, "s").exists()
+
+    processes = [fork.Process(target=enter) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
 
 
 @pytest.mark.slow
