@@ -160,7 +160,7 @@ class TestRun:
             assert value_of(trial) is None
             assert trial.value == kept["predicted"] < pruned.best["value"]
 
-    @pytest.mark.parametrize("sampler", ["tpe"])
+    @pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2"])
     def test_a_sampler_repeats_itself_and_goes_on_after_a_stop(
         self, tmp_path: Path, sampler: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
