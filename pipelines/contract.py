@@ -97,6 +97,13 @@ class Pipeline(ABC):
         report measures of your own.
         """
 
+    def classes(self) -> tuple[type, ...]:
+        """The classes whose source says what the pipeline does: a study is not gone on with when a user's have changed.
+
+        A pipeline that is made of other classes of the user's names them too.
+        """
+        return (type(self),)
+
     def __call__(self, image: Any, parameters: Mapping[str, Any] | None = None) -> Tensor:
         """The output picture alone; see :meth:`run`."""
         return self.run(image, parameters).image

@@ -88,6 +88,10 @@ class Network(Pipeline):
             read_weights(self._untrained, Path(weights))
         self._loaded: OrderedDict[tuple[int, torch.dtype, torch.device], nn.Module] = OrderedDict()
 
+    def classes(self) -> tuple[type, ...]:
+        """This one and the network's."""
+        return (type(self), type(self._untrained))
+
     def process(self, image: Tensor, step: int, strength: Tensor) -> Tensor:
         """The picture and the network's answer, mixed; differentiable in the picture and in ``strength``."""
         answer = self._at(step, image)(pad_to_multiple(image, self._multiple))

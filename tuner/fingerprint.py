@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,21 @@ import torch
 from pipelines.contract import Pipeline
 from tuner.pictures import read_penalties
 from tuner.recipe import Recipe
+from tuner.recipe_search import TrainSearch
 
 # Keys of a recipe that may differ when a study is resumed: they say how long to search and how it is called.
 _FREE_KEYS = frozenset({"name", "description", "search.trials", "search.starts", "search.timeout"})
 _PACKAGE = "pixel-perfect-tuner"
+_KNOWN_MODULES = ("pipelines.", "torch.")
+"""Where classes change with the version of the program or of a library."""
 
 
 def fingerprint(recipe: Recipe, pipeline: Pipeline, judge: Any) -> dict[str, str]:
     """What a study must be gone on with, name to version or to the beginning of a SHA-256.
 
-    The program's version; the judge's weights; the source of a pipeline that is not part of the program; every
-    picture and mask by its position, wherever it lies.
+    The program's version; the judge's weights; the source of a pipeline or network that is not part of the program;
+    files that its options name; every picture and mask by its position, wherever it lies; names and sizes of the photos
+    that are trained on.
 
     Args:
         recipe: loaded, with its pictures found.
@@ -32,8 +36,13 @@ def fingerprint(recipe: Recipe, pipeline: Pipeline, judge: Any) -> dict[str, str
         judge: the judge.
     """
     made_with = {_PACKAGE: _version(), "judge": _judge(judge)}
-    if not type(pipeline).__module__.startswith("pipelines."):
-        made_with["pipeline"] = _source(type(pipeline))
+    for cls in pipeline.classes():
+        if not cls.__module__.startswith(_KNOWN_MODULES):
+            made_with["pipeline" if cls is type(pipeline) else f"class {cls.__name__}"] = _source(cls)
+    for option in pipeline.path_options:
+        named = recipe.pipeline.options.get(option)
+        if isinstance(named, str) and Path(named).is_file():
+            made_with[f"option {option}"] = _file(Path(named))
     for pair in recipe.pairs:
         made_with[f"input {pair.name}"] = _file(pair.input)
         if pair.reference is not None:
@@ -41,6 +50,8 @@ def fingerprint(recipe: Recipe, pipeline: Pipeline, judge: Any) -> dict[str, str
     for number, penalty in enumerate(read_penalties(recipe)):
         if penalty.mask is not None:
             made_with[f"mask of penalty {number}"] = _file(penalty.mask)
+    if isinstance(recipe.search, TrainSearch):
+        made_with["training photos"] = _listing([*recipe.search.photos, *(recipe.search.inputs or [])])
     return made_with
 
 
@@ -123,6 +134,14 @@ def _files(path: Path) -> Iterator[Path]:
         yield from sorted(part for part in path.rglob("*") if part.is_file())
     else:
         yield path
+
+
+def _listing(paths: Sequence[str]) -> str:
+    """Names and sizes: there may be thousands of photos, and reading them all takes minutes."""
+    digest = hashlib.sha256()
+    for path in map(Path, paths):
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+    return _short(digest)
 
 
 def _short(digest: Any) -> str:

@@ -1,0 +1,56 @@
+"""What a study remembers of what made it: whatever would give other values is noticed, and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+import pipelines
+from tests.tuner.fake_judge import FakeJudge
+from tests.tuner.recipe_data import picture
+from tuner import load_recipe
+from tuner.fingerprint import fingerprint, made_differences
+
+NETWORK = """
+from torch import nn
+
+class Mine(nn.Conv2d):
+    def __init__(self):
+        super().__init__(3, 3, {size}, padding="same")
+"""
+
+
+def made_with(folder: Path) -> dict[str, str]:
+    sys.modules.pop("my_network", None)
+    importlib.invalidate_caches()
+    recipe = load_recipe(
+        {
+            "pipeline": {"name": "network", "options": {"network": "my_network:Mine"}, "search": {"step": {}}},
+            "images": {"input": "noisy/*.png", "reference": "clean/*.png"},
+            "search": {"strategy": "train", "photos": "train/*.png", "steps": 2, "crop": 32},
+        },
+        folder=folder,
+    )
+    return fingerprint(recipe, pipelines.load("network", recipe.pipeline.options), FakeJudge())
+
+
+def test_a_users_network_and_the_photos_it_is_trained_on_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a file changed within a second would be read from it
+    for name in ("train/t", "noisy/p", "clean/p"):
+        picture(tmp_path / f"{name}.png", 48, 40)
+    (tmp_path / "my_network.py").write_text(NETWORK.format(size=3))
+    first = made_with(tmp_path)
+    assert made_differences(first, made_with(tmp_path)) == []
+    (tmp_path / "my_network.py").write_text(NETWORK.format(size=5))
+    (network,) = made_differences(first, made_with(tmp_path))
+    assert network.startswith("class Mine: stored")
+    (tmp_path / "my_network.py").write_text(NETWORK.format(size=3))
+    picture(tmp_path / "train/t.png", 48, 41)
+    (photos,) = made_differences(first, made_with(tmp_path))
+    assert photos.startswith("training photos: stored")
