@@ -49,7 +49,8 @@ class PenaltyTerm(RecipeModel):
     weight: float = Field(default=1.0, ge=0, description="How much it is minded.")
     above: float = Field(default=0.0, ge=0, lt=1, description="Tolerance: excess up to this costs nothing, 0 to 1.")
     statistic: Literal["mean", "p95", "max"] = Field(
-        default="mean", description="Over the region: the mean, the 95th percentile or the largest value."
+        default="mean",
+        description="Over the region: the mean, the mean of the highest five per cent, or the largest value.",
     )
     region: str = Field(
         default="all",

@@ -1,0 +1,210 @@
+"""The tutorial, run as it is written: its commands and files are taken from docs/tutorial.md.
+
+The example of docs/choosing_penalties.md, on the same pictures, is run after it.
+
+    PIXELPERFECT_DATA=... python benchmarks/tutorial.py [--work DIR] [--write] [--images docs/images]
+
+Every block of YAML or Python whose first line is `# NAME` becomes that file in DIR, every block of shell commands is
+run there by bash, in the page's order. `--write` puts what a block printed between the next marks `<!--name-->` and
+`<!--/name-->` that stand on lines of their own, and the figures of :data:`FIGURES` between marks within the prose.
+`--images` makes the pictures (tutorial_pictures.py). DIR is made anew. About four minutes on two cores, without the
+pictures.
+
+What the prose says of the figures is checked (:func:`claims`): a run that no longer bears the text out is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "docs" / "tutorial.md", ROOT / "docs" / "choosing_penalties.md")
+STEP = re.compile(
+    r"^```(?P<language>sh|yaml|python)\n(?P<code>.*?)^```$|^<!--(?P<mark>\w+)-->\n.*?^<!--/(?P=mark)-->$",
+    re.DOTALL | re.MULTILINE,
+)
+INLINE = re.compile(r"<!--(\w+)-->[^\n]*?<!--/\1-->")
+MADE_ELSEWHERE = ("levels",)
+"""Marks that another benchmark fills: difference_scale.py."""
+PRELUDE = 'set -e\ntuner() { "$PYTHON" -m tuner "$@"; }\npython() { "$PYTHON" "$@"; }\n'
+"""`tuner` and `python` of this checkout and this environment, whatever is on the path."""
+
+
+def shell(commands: str, work: Path) -> str:
+    """What the commands print on a terminal of 100 columns; their progress, on standard error, is passed on."""
+    environment = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "NO_COLOR": "1"}
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(["bash", "-c", PRELUDE + commands], cwd=work, env=environment, stdout=theirs)
+    os.close(theirs)
+    printed = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            piece = b""
+        if not piece:
+            break
+        printed += piece
+    os.close(ours)
+    if process.wait():
+        raise SystemExit(f"exit code {process.returncode}:\n{commands}\n{printed.decode()}")
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed.decode()).replace("\r\n", "\n")
+    return "\n".join(line.rstrip() for line in text.replace(f"{work}/", "").splitlines()).strip("\n")
+
+
+def follow(page: str, work: Path) -> dict[str, str]:
+    """Do everything the page says; the name of each mark to what the block before it printed."""
+    outputs: dict[str, str] = {}
+    printed = ""
+    for step in STEP.finditer(page):
+        language, code, mark = step["language"], step["code"], step["mark"]
+        if mark:
+            outputs[mark] = printed
+        elif language == "sh":
+            start = time.perf_counter()
+            printed = shell(code, work)
+            print(f"{time.perf_counter() - start:6.1f} s  {code.splitlines()[0]}", flush=True)
+        elif name := re.match(r"# (\S+\.(?:yaml|py))\b", code):
+            (work / name[1]).write_text(code, encoding="utf-8")
+    return outputs
+
+
+def result(work: Path, run: str) -> dict[str, Any]:
+    """result.json of one of the tutorial's runs."""
+    return json.loads((work / "runs" / run / "result.json").read_text(encoding="utf-8"))
+
+
+def unseen(text: str) -> dict[str, dict[str, float]]:
+    """The table that unseen.py printed: row to column to number."""
+    head, *rows = (re.split(r"\s{2,}", line.strip()) for line in text.splitlines() if line.strip())
+    return {name: dict(zip(head, map(float, cells), strict=True)) for name, *cells in rows}
+
+
+def mean(work: Path, run: str, side: str, kind: str) -> str:
+    """The signed mean of a distortion type, at the defaults (``start``) or the best."""
+    return f"{result(work, run)[side]['statistics'][kind]['mean']:+.3f}"
+
+
+def share(work: Path, run: str, name: str) -> str:
+    """A parameter of the best trial."""
+    return f"{result(work, run)['best']['parameters'][name]:.3g}"
+
+
+def cell(outputs: Mapping[str, str], table: str, row: str, column: str) -> str:
+    """A figure of a table that unseen.py printed."""
+    return f"{unseen(outputs[table])[row][column]:g}"
+
+
+FIGURES: Mapping[str, Callable[[Path, Mapping[str, str]], str]] = {
+    "start_value": lambda work, out: f"{result(work, 'first')['start']['value']:.3f}",
+    "first_value": lambda work, out: f"{result(work, 'first')['best']['value']:.3f}",
+    "first_loss_start": lambda work, out: mean(work, "first", "start", "detail_loss"),
+    "first_loss_best": lambda work, out: mean(work, "first", "best", "detail_loss"),
+    "second_loss_best": lambda work, out: mean(work, "second", "best", "detail_loss"),
+    "first_h": lambda work, out: share(work, "first", "h"),
+    "second_h": lambda work, out: share(work, "second", "h"),
+    "free_color": lambda work, out: share(work, "no_truth", "h_color"),
+    "bounded_color": lambda work, out: share(work, "no_truth_2", "h_color"),
+    "unseen_defaults": lambda work, out: cell(out, "unseen", "defaults", "difference"),
+    "unseen_first": lambda work, out: cell(out, "unseen", "runs/first", "difference"),
+    "unseen_second": lambda work, out: cell(out, "unseen", "runs/second", "difference"),
+    "unseen_free": lambda work, out: cell(out, "unseen_no_truth", "runs/no_truth", "difference"),
+    "unseen_bounded": lambda work, out: cell(out, "unseen_no_truth", "runs/no_truth_2", "difference"),
+}
+"""Figures within the prose, by the name of their marks."""
+
+
+def claims(work: Path, outputs: Mapping[str, str]) -> dict[str, bool]:
+    """What the prose says in words, and whether this run bears it out."""
+    first, second, free = (result(work, run)["best"] for run in ("first", "second", "no_truth"))
+    start = result(work, "first")["start"]
+    table = unseen(outputs["unseen"])
+    without = unseen(outputs["unseen_no_truth"])
+    defaults, one, two = table["defaults"], table["runs/first"], table["runs/second"]
+    bounded = without["runs/no_truth_2"]
+
+    def loss(trial: Mapping[str, Any]) -> float:
+        return float(trial["statistics"]["detail_loss"]["mean"])
+
+    return {
+        "detail loss falls from the defaults to the first run and from that to the second": (
+            loss(start) > loss(first) > loss(second)
+        ),
+        "both runs leave sharpening off": first["parameters"]["sharpen_amount"]
+        == second["parameters"]["sharpen_amount"]
+        == 0,
+        "unseen, every measure but the noise improves twice": (
+            defaults["difference"] > one["difference"] > two["difference"]
+            and defaults["PSNR"] < one["PSNR"] < two["PSNR"]
+            and defaults["MDSI"] > one["MDSI"] > two["MDSI"]
+        ),
+        "the noise that both leave is far from visible": max(two["luma noise"], two["chroma noise"]) < 0.01,
+        "free, the colour strength runs to its end": free["parameters"]["h_color"] > 25,
+        "free, the difference and PSNR get worse": without["runs/no_truth"]["difference"] > defaults["difference"]
+        and without["runs/no_truth"]["PSNR"] < defaults["PSNR"],
+        "bounded, all three get better": bounded["difference"] < defaults["difference"]
+        and bounded["PSNR"] > defaults["PSNR"]
+        and bounded["MDSI"] < defaults["MDSI"],
+    }
+
+
+def written(page: str, work: Path, outputs: Mapping[str, str]) -> str:
+    """The page with this run's outputs and figures."""
+
+    def block(step: re.Match[str]) -> str:
+        name = step["mark"]
+        if name not in outputs or name in MADE_ELSEWHERE:
+            return step[0]
+        return f"<!--{name}-->\n```text\n{outputs[name]}\n```\n<!--/{name}-->"
+
+    def figure(found: re.Match[str]) -> str:
+        return f"<!--{found[1]}-->{FIGURES[found[1]](work, outputs)}<!--/{found[1]}-->"
+
+    return INLINE.sub(figure, STEP.sub(block, page))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "my_camera")
+    parser.add_argument("--write", action="store_true", help="fill the outputs and figures of the pages")
+    parser.add_argument("--images", type=Path, help="make the pictures of the page in this folder")
+    options = parser.parse_args()
+    if "PIXELPERFECT_DATA" not in os.environ:
+        raise SystemExit("PIXELPERFECT_DATA is not set: the tutorial needs real_noise/polyu below it")
+    work = options.work.resolve()
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    start = time.perf_counter()
+    outputs: dict[str, str] = {}
+    for page in PAGES:
+        outputs |= follow(page.read_text(encoding="utf-8"), work)
+    print(f"{time.perf_counter() - start:6.1f} s  in all")
+    for name, text in outputs.items():
+        print(f"\n== {name}\n{text}")
+    # Written even where a claim fails, so that the text can be mended by what was found.
+    if options.write:
+        for page in PAGES:
+            page.write_text(written(page.read_text(encoding="utf-8"), work, outputs), encoding="utf-8")
+    if options.images:
+        from tutorial_pictures import make_pictures
+
+        make_pictures(work, options.images)
+    failed = [claim for claim, holds in claims(work, outputs).items() if not holds]
+    if failed:
+        raise SystemExit("the text says what this run does not bear out: " + "; ".join(failed))
+
+
+if __name__ == "__main__":
+    main()
