@@ -51,7 +51,7 @@ def save(image: Image.Image, path: Path) -> None:
     for quality in qualities:
         stream = io.BytesIO()
         if path.suffix == ".jpg":
-            image.convert("RGB").save(stream, "JPEG", quality=quality, optimize=True, progressive=True)
+            image.convert("RGB").save(stream, "JPEG", quality=quality, subsampling=0, optimize=True, progressive=True)
         else:  # screens have few colours: a palette keeps them sharp and small
             image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
         if stream.tell() <= MOST_BYTES:
@@ -63,6 +63,7 @@ def save(image: Image.Image, path: Path) -> None:
 
 def screenshot(page: Page, path: Path, selector: str = "body", height: int | None = None) -> None:
     """The element, or its upper ``height`` CSS pixels."""
+    page.evaluate("scrollTo(0, 0)")  # boxes are told from the window's corner, the clip from the page's
     box = page.locator(selector).bounding_box()
     assert box is not None
     clip = {**box, "height": min(box["height"], height or box["height"])}
@@ -167,7 +168,7 @@ def make_pictures(work: Path, images: Path) -> None:
         with opened(browser, live, viewport={"width": 1000, "height": 500}) as page:
             screenshot(page, images / "tutorial_live.png", "pre")
         with opened(browser, report, viewport={"width": 1100, "height": 900}) as page:
-            screenshot(page, images / "tutorial_summary.png", "body", 860)
+            screenshot(page, images / "tutorial_summary.png", "body", 970)
             screenshot(page, images / "tutorial_knobs.png", "#knobs")
         with opened(
             browser, report, viewport={"width": 390, "height": 844}, device_scale_factor=2, is_mobile=True
@@ -179,4 +180,4 @@ def make_pictures(work: Path, images: Path) -> None:
             page.wait_for_function("[...document.querySelectorAll('#stage img')].every(e => e.complete)")
             screenshot(page, images / "tutorial_overlay.jpg", "#viewer")
         browser.close()
-    before_and_after(photos, "girl", images / "tutorial_before_after.png", (100, 100, 196, 196))
+    before_and_after(photos, "girl", images / "tutorial_before_after.jpg", (100, 100, 196, 196))
