@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ _SIDE, _LARGEST_SIDE, _SMALLEST_SIDE = 0.4, 0.8, 0.01
 """Sides of the trust region: at first, at most, and where it starts anew."""
 _PATIENCE = 3
 """Trials without improvement after which the trust region shrinks by half."""
+_STANDSTILL, _RESTLESS, _MOST_STRETCH = 0.01, 6, 4.0
+"""Gains below this share of all so far are none; trials without one after which deviations count double; at most."""
 _IMPROVED = 1e-4
 """What counts as an improvement, as a share of the gain so far."""
 
@@ -132,6 +135,8 @@ class CompositeSampler(BaseSampler):  # type: ignore[misc]  # Optuna is read as 
         points = encoding.encode([trial.params for trial in model.completed])
         table = model.observed()
         processes = fit(points, table, encoding.owners)
+        if model.may_square:
+            processes = self._better_scale(model, points, table, processes)
         failing = self._failing(model, points)
         tried = torch.from_numpy(points)
         if running:
@@ -149,6 +154,7 @@ class CompositeSampler(BaseSampler):  # type: ignore[misc]  # Optuna is read as 
         shape, noise = _shape(processes, model, outputs)
         # What lies nearer to a trial than the noise reaches would tell nothing new: pipelines repeat themselves.
         radius = shape * max(noise**0.5, 1e-3)
+        local = self._slot % 2 == 1
         acquisition = Improvement(
             processes,
             scalar,
@@ -159,13 +165,30 @@ class CompositeSampler(BaseSampler):  # type: ignore[misc]  # Optuna is read as 
             tried,
             torch.from_numpy(radius),
             failing,
+            1.0 if local else _stretch(finished),
         )
         violation = model.violations(outputs).clamp(min=0.0).sum(-1).numpy()
         order = np.lexsort((-values, violation))  # feasible ones first, then the best
         region = None
-        if self._slot % 2:
+        if local:
             region = region_about(points[order[0]], encoding, _side(finished, self._startup), shape)
         return largest(acquisition, encoding, points[order[:3]], rng, region)
+
+    def _better_scale(
+        self, model: ObjectiveModel, points: np.ndarray, table: np.ndarray, processes: Processes
+    ) -> Processes:
+        """Model the score by its square where that is the likelier smooth function; changes ``model`` and ``table``."""
+        score = table[:, 0]
+        alone = fit(points, np.square(score)[:, None], self._encoding.owners)
+        # Both as densities of the score itself: standardised outputs, and what a square makes of a small interval.
+        plain = float(processes.losses[0]) + len(score) * math.log(float(processes.deviations[0]))
+        square = float(alone.losses[0]) + len(score) * math.log(float(alone.deviations[0]))
+        square -= float(np.log(2.0 * np.abs(score)).sum())
+        if square >= plain:
+            return processes
+        model.squared = True
+        table[:, 0] = np.square(score)
+        return processes.with_column(0, alone)
 
     def _failing(self, model: ObjectiveModel, points: np.ndarray) -> Processes | None:
         failures = [trial for trial in model.failures if self._whole(trial)]
@@ -210,6 +233,18 @@ def _side(finished: Sequence[FrozenTrial], startup: int) -> float:
             if side < _SMALLEST_SIDE:
                 side = _SIDE
     return side
+
+
+def _stretch(finished: Sequence[FrozenTrial]) -> float:
+    """By how much the processes' deviations are stretched where the whole space is searched: 1 while there is progress.
+
+    A search that stands still may stand on the second best hill, of whose surroundings the processes are too sure.
+    """
+    values = [trial.values[0] for trial in finished if trial.state == TrialState.COMPLETE and trial.values]
+    reached = np.maximum.accumulate(values)
+    near = reached[-1] - _STANDSTILL * (reached[-1] - reached[0])
+    waited = len(values) - 1 - int(np.argmax(reached >= near))
+    return min(_MOST_STRETCH, 1.0 + waited / _RESTLESS)
 
 
 @cache

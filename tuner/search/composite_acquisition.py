@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ _SOFT_IMPROVEMENT, _SOFT_LIMIT = 1e-4, 1e-3
 _GLOBAL, _LOCAL, _REFINED = 256, 192, 4
 """Candidates spread over the box, candidates about the best points, and how many of both are climbed from."""
 _CLIMB = 25
+_ON_AXIS = 9
+"""Candidates along each axis through the best point."""
 _SPREADS = (0.25, 0.1, 0.03, 0.01)
 """Standard deviations of the candidates about the best, as shares of the region."""
 
@@ -37,6 +39,8 @@ class Improvement:
         tried: (N, E) points that need not be asked again.
         radius: (E,), how near to them is the same again.
         failing: process of failing, 0 or 1, where trials have failed.
+        stretch: the outputs' deviations are taken to be so many times as large; failing counts so many times as much,
+            or what nobody has tried for good reasons would be most promising.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Improvement:
         tried: Tensor,
         radius: Tensor,
         failing: Processes | None = None,
+        stretch: float = 1.0,
     ) -> None:
         self._tried = tried / radius
         self._radius = radius
@@ -60,19 +65,20 @@ class Improvement:
         self._scale = scale
         self._draws = draws
         self._failing = failing
+        self._stretch = stretch
 
     def __call__(self, rows: Tensor) -> Tensor:
         """(B, E) points to (B,)."""
         # With the noise: what is rough at a small scale, such as a codec's rounding, may be better at the next point.
         mean, deviation = self._processes.predict(rows, noisy=True)
-        outputs = mean.T + deviation.T * self._draws[:, None]
+        outputs = mean.T + self._stretch * deviation.T * self._draws[:, None]
         gain = log_fatmoid(-self._violations(outputs) / _SOFT_LIMIT).sum(-1)
         if self._best is not None:
             gain = gain + log_fatplus((self._scalar(outputs) - self._best) / self._scale, tau=_SOFT_IMPROVEMENT)
         result = logmeanexp(gain, dim=0)
         if self._failing is not None:
             chance, unsure = self._failing.predict(rows)
-            result = result + torch.special.log_ndtr((0.5 - chance[0]) / (unsure[0] + 0.05))
+            result = result + self._stretch * torch.special.log_ndtr((0.5 - chance[0]) / (unsure[0] + 0.05))
         nearest = (rows / self._radius)[:, None].sub(self._tried).square().sum(-1).amin(1)
         return result + torch.log(-torch.expm1(-nearest - 1e-12))
 
@@ -128,7 +134,7 @@ def largest(
     spread_out = encoding.from_cube(cube)
     numbers = ~encoding.categorical
     spread_out[:, numbers] = box.low[numbers] + spread_out[:, numbers] * span[numbers]
-    about = []
+    about = [*_along_axes(encoding, centres[0], box)] if region is None else []
     for index in range(_LOCAL):
         centre = centres[index % len(centres)]
         step = np.maximum(_SPREADS[index % len(_SPREADS)] * encoding.by_parameter(span), 1e-4)
@@ -148,6 +154,15 @@ def largest(
     if heights[top] < found[order[0]]:
         return rows[order[0]]
     return _stepped(acquisition, encoding, climbed[top], float(heights[top]), box)
+
+
+def _along_axes(encoding: Encoding, row: np.ndarray, box: Region) -> Iterator[np.ndarray]:
+    """A point with one number changed, all over its range: where pipelines have a second hill most often."""
+    for coordinate in np.flatnonzero(~encoding.categorical):
+        for place in np.linspace(box.low[coordinate], box.high[coordinate], _ON_AXIS):
+            moved = row.copy()
+            moved[coordinate] = place
+            yield moved
 
 
 def _climbed(

@@ -23,6 +23,8 @@ _KNEE = 0.1
 """Signed statistics are modelled by asinh(statistic / _KNEE), a logarithm beyond the knee on both sides of 0: small
 ones, which decide near the best, get as much room as large ones. A smaller knee makes the way through 0 a step.
 """
+_SMALLEST = 1e-3
+"""A difference below which two pictures are equal; keeps the root's gradient finite."""
 _VALUE_ALONE = 0.25
 """Share of the trials of a Pareto search that improve the value alone."""
 _CHEBYSHEV_SUM = 0.05
@@ -65,11 +67,13 @@ class ObjectiveModel:
     Attributes:
         outputs: names of the M modelled outputs.
         completed: the trials that are learned from, in order.
+        squared: the output ``score`` is the square of the score.
     """
 
     def __init__(self, objective: Objective, trials: Sequence[FrozenTrial]) -> None:
         self.completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         self._objective = objective
+        self.squared = False
         self._terms = [
             _Term(name, penalty.weight, penalty.above, penalty.type in SIGNED_CHANNELS)
             for penalty, name in zip(objective.penalties, objective.amount_names, strict=True)
@@ -88,6 +92,15 @@ class ObjectiveModel:
         self._place = {name: index for index, name in enumerate(self.outputs)}
         table = np.array([[float(t.user_attrs["measures"][m]) for m in self._measures] for t in self.completed])
         self._log = {m: bool((table[:, index] > 0).all()) for index, m in enumerate(self._measures)}
+
+    @property
+    def may_square(self) -> bool:
+        """True where the first output is a difference that is never 0: near the reference it is a cone over the
+        parameters, and its square a paraboloid, which a process can follow.
+        """
+        if self._objective.score_weight <= 0 or self._objective.score_kind != "difference":
+            return False
+        return all(abs(float(trial.user_attrs["score"])) > _SMALLEST for trial in self.completed)
 
     def observed(self) -> np.ndarray:
         """The outputs of the completed trials, (N, M)."""
@@ -113,7 +126,10 @@ class ObjectiveModel:
         """The objective of (..., M) outputs: (...)."""
         total = torch.zeros(outputs.shape[:-1], dtype=outputs.dtype)
         if self._objective.score_weight > 0:
-            total = total + self._objective.score_weight * self._of(outputs, "score")
+            score = self._of(outputs, "score")
+            if self.squared:
+                score = -score.clamp(min=_SMALLEST**2).sqrt()
+            total = total + self._objective.score_weight * score
         for term in self._terms:
             amount = term.hinge((_KNEE * self._of(outputs, term.name).sinh()).clamp(-1.0, 1.0)) + self._of(
                 outputs, term.rest

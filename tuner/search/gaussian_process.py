@@ -8,7 +8,7 @@ chapters 2 and 5, for all formulas.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class Processes:
         means, deviations: (M,) of the outputs before standardising.
         weights: (M, N), the inverse covariance times the standardised outputs.
         factors: (M, N, N), the inverse of the covariance's lower Cholesky factor.
+        losses: (M,), minus the log posterior density of the standardised outputs when they were fitted.
     """
 
     points: torch.Tensor
@@ -50,6 +51,7 @@ class Processes:
     deviations: torch.Tensor
     weights: torch.Tensor
     factors: torch.Tensor
+    losses: torch.Tensor
 
     def predict(self, points: torch.Tensor, noisy: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of all outputs at (B, E) points, ``noisy``: with the noise's. (M, B) each."""
@@ -77,7 +79,16 @@ class Processes:
             self.noises,
             self.means,
             self.deviations,
+            self.losses,
         )
+
+    def with_column(self, number: int, other: Processes) -> Processes:
+        """These, with the only process of ``other``, which is on the same points, in place of one."""
+        placed = {}
+        for field in fields(self):
+            mine, its = getattr(self, field.name), getattr(other, field.name)
+            placed[field.name] = mine if field.name == "points" else torch.cat([mine[:number], its, mine[number + 1 :]])
+        return Processes(**placed)
 
     def factors_outputs(self) -> torch.Tensor:
         """The standardised outputs (M, N) the processes were fitted to."""
@@ -100,7 +111,8 @@ def fit(points: np.ndarray, outputs: np.ndarray, owners: np.ndarray) -> Processe
     standard = (outputs - means) / deviations
     difference = np.square(points[:, None] - points[None])
     squares = np.stack([difference[..., owners == owner].sum(-1) for owner in range(int(owners.max()) + 1)])
-    fitted = np.array([_most_probable(squares, column) for column in standard.T])
+    found = [_most_probable(squares, column) for column in standard.T]
+    fitted = np.array([theta for theta, _ in found])
     return _conditioned(
         torch.from_numpy(points),
         torch.from_numpy(np.ascontiguousarray(standard.T)),
@@ -109,11 +121,12 @@ def fit(points: np.ndarray, outputs: np.ndarray, owners: np.ndarray) -> Processe
         torch.from_numpy(np.exp(fitted[:, -1])),
         torch.from_numpy(means),
         torch.from_numpy(deviations),
+        torch.tensor([loss for _, loss in found], dtype=torch.float64),
     )
 
 
-def _most_probable(squares: np.ndarray, output: np.ndarray) -> np.ndarray:
-    """(D + 2,): logarithms of lengthscales, variance and noise that maximise likelihood times prior."""
+def _most_probable(squares: np.ndarray, output: np.ndarray) -> tuple[np.ndarray, float]:
+    """(D + 2,): logarithms of lengthscales, variance and noise that maximise likelihood times prior; and the loss."""
     count = len(squares)
     location = np.array([_LENGTH_LOCATION + 0.5 * math.log(count)] * count + [0.0, _NOISE_LOCATION])
     spread = np.array([_LENGTH_SPREAD] * count + [_SCALE_SPREAD, _NOISE_SPREAD])
@@ -121,7 +134,7 @@ def _most_probable(squares: np.ndarray, output: np.ndarray) -> np.ndarray:
     bounds = [_LENGTH_BOUNDS] * count + [_SCALE_BOUNDS, _NOISE_BOUNDS]
     size = len(output)
     if not output.any():  # constant: nothing to learn
-        return start
+        return start, 0.0
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         inverse_squares = np.exp(-2.0 * theta[:count])
@@ -145,7 +158,8 @@ def _most_probable(squares: np.ndarray, output: np.ndarray) -> np.ndarray:
         gradient[-1] += noise * np.trace(gap)
         return float(value), gradient
 
-    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS}).x)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS})
+    return np.asarray(found.x), float(found.fun)
 
 
 def _conditioned(
@@ -156,6 +170,7 @@ def _conditioned(
     noises: torch.Tensor,
     means: torch.Tensor,
     deviations: torch.Tensor,
+    losses: torch.Tensor,
 ) -> Processes:
     scaled = points / lengths[:, None]
     covariance = scales[:, None, None] * _matern(_distance(scaled, scaled))
@@ -163,7 +178,7 @@ def _conditioned(
     lower = torch.linalg.cholesky(covariance + noises[:, None, None] * eye)
     factors = torch.linalg.solve_triangular(lower, eye.expand_as(lower), upper=False)
     weights = torch.einsum("mji,mjk,mk->mi", factors, factors, outputs)
-    return Processes(points, lengths, scales, noises, means, deviations, weights, factors)
+    return Processes(points, lengths, scales, noises, means, deviations, weights, factors, losses)
 
 
 def _distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
