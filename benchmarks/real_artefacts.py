@@ -1,11 +1,12 @@
 """The pictures of docs/real_artefacts/: the judge's maps on real, unplanted artefacts, good ones and bad ones.
 
-    PIXELPERFECT_DATA=... python benchmarks/real_artefacts.py [--weights DIR] [--out docs/real_artefacts]
+    PIXELPERFECT_DATA=... python benchmarks/real_artefacts.py [--weights DIR] [--out docs/real_artefacts] [--photos]
 
 Three families: PolyU camera noise, TID2013's own pictures, and real codecs (Pillow, OpenCV) on Kodak photos. Which
 pictures are shown is a rule, not a choice: by how much the strongest right channel leads the strongest wrong one (mean
 excess; negative: the judge names it wrongly), the best, the median and the worst picture of PolyU and of the codecs,
-and the best, the quartiles and the worst of TID2013's types at level 4.
+and the best, the quartiles and the worst of TID2013's types at level 4. None of these photos may be published with the
+code, so the maps stand alone unless ``--photos`` is given, for a folder of your own.
 """
 
 from __future__ import annotations
@@ -73,16 +74,19 @@ def lead(judge: PixelPerfect, case: Case) -> float:
     return float(means[right].max() - means[~right].max())
 
 
-def panel(judge: PixelPerfect, case: Case, ahead: float) -> np.ndarray:
-    """Reference, test and the strongest maps side by side, captioned: (H, W, 3) in [0, 1]."""
+def panel(judge: PixelPerfect, case: Case, ahead: float, photos: bool) -> np.ndarray:
+    """The strongest maps side by side, captioned, with ``photos`` over the test picture and with it and its reference
+    beside them: (H, W, 3) in [0, 1].
+    """
     maps = ask(judge, [case.test], case.ref)
     means = map_excess(maps, judge.types)[0].mean((1, 2))
     signed = signed_excess(maps[0])
-    tiles = [("reference", case.ref), ("test", case.test)]
+    tiles = [("reference", case.ref), ("test", case.test)] if photos else []
+    ground = case.test if photos else np.full_like(case.test, 0.25)
     for index in np.argsort(-means)[:SHOWN]:
         name = judge.types[index]
         mark = "right" if name in case.right else "wrong"
-        tiles.append((f"{name.replace('_', ' ')} {means[index]:.2f} ({mark})", overlay(case.test, signed[index])))
+        tiles.append((f"{name.replace('_', ' ')} {means[index]:.2f} ({mark})", overlay(ground, signed[index])))
     width, gap, top = 250, 6, 52
     sheet = Image.new("RGB", (len(tiles) * (width + gap) + gap, top + width + gap), (24, 26, 31))
     draw = ImageDraw.Draw(sheet)
@@ -100,6 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, help="folder of the weights; the shipped ones by default")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs/real_artefacts")
+    parser.add_argument("--photos", action="store_true", help="show the photos too; they may not be published")
     options = parser.parse_args()
     if "PIXELPERFECT_DATA" not in os.environ:
         parser.error("PIXELPERFECT_DATA is not set; it names the folder that holds photos/, ratings/ and real_noise/")
@@ -112,8 +117,8 @@ def main() -> None:
         "Camera noise (PolyU), TID2013's own pictures and real codecs; nothing here was planted by the engine. The",
         "pictures are picked by rule, so that good and bad ones show: by the *lead* of the strongest right channel",
         "over the strongest wrong one, in mean excess, where negative means that the judge names the artefact wrongly.",
-        "Each panel: reference, test, and the four strongest maps (warm: the test has more; see",
-        "[reading a map](../reading_a_map.md)).", "",
+        "Each panel: the four strongest maps (warm: the test has more; see [reading a map](../reading_a_map.md)). The",
+        "photos may not be published with the code: `--photos --out DIR` draws them too.", "",
     ]  # fmt: skip
     for family, quantiles in QUANTILES.items():
         found = sorted(((lead(judge, case), case) for case in cases(family, data)), key=lambda item: item[0])
@@ -122,7 +127,7 @@ def main() -> None:
         lines += [f"## {title}", "", f"{len(found)} candidates, {wrong} named wrongly. From best to worst:", ""]
         for share in quantiles:
             ahead, case = found[round(share * (len(found) - 1))]
-            file = write_image(options.out / f"{case.name}_panel.jpg", panel(judge, case, ahead))
+            file = write_image(options.out / f"{case.name}_panel.jpg", panel(judge, case, ahead, options.photos))
             lines += [f"![{case.name}]({file.name})", ""]
             print(f"{ahead:+.3f} {file}", flush=True)
     (options.out / "README.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
