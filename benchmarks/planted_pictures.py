@@ -2,15 +2,15 @@
 
     python benchmarks/planted_pictures.py --out docs/planted
 
-The distortions are made by Pillow, scikit-image and OpenCV, not by the engine the judges were trained with, on photos
-that no shipped weight was trained on where PIXELPERFECT_DATA is set (Kodak), else on the recipes' pictures.
+The distortions are made by Pillow, scikit-image and OpenCV, not by the engine the judges were trained with, on the
+recipes' CC0 photos, which may be published with the code. (Figures on photos that no shipped weight was trained on are
+in docs/maps_trust.md.)
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,9 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     out = parser.parse_args().out
-    data = os.environ.get("PIXELPERFECT_DATA")
-    folder = Path(data) / "photos/test/kodak" if data else Path(__file__).parents[1] / "recipes/photos/clean"
-    photos = list_images(folder)
+    photos = list_images(Path(__file__).parents[1] / "recipes/photos/clean")
     judge = PixelPerfect.from_pretrained()
     for number, (name, (distort, box)) in enumerate(PLANTED.items()):
         clean = read_array(photos[(5 * number + 3) % len(photos)])[:SIDE, :SIDE]
