@@ -23,9 +23,9 @@ def document(rows: dict[str, Any], names: Sequence[str], limit: float) -> str:
         "",
         "Each recipe is run by `tuner run` as it ships (two CPU cores; within five minutes is the aim). The best",
         "parameters and those it started from then work on pictures that the search did not see, and are judged by",
-        "metrics it did not use: start → best, means. *better*: by how many of the four. Codecs are asked for better",
-        "looks at the start's bytes on their own pictures, so that on others they stay near; of a Pareto front the",
-        "best setting at no more than the start's bytes is taken.",
+        "metrics it did not use: start → best, means. *better*: by how many of the four. A codec's start is compared",
+        "at the bits that the best takes on these pictures (marked =): its quality is moved until it takes as many, by",
+        "halving. Of a Pareto front the best setting at no more than the start's bytes is taken.",
         "",
         "| recipe | pipeline | trials | s | objective | pictures | " + " | ".join(heads) + " | bits a pixel | better |",
         "|---|---|---|---|---|---|" + "---|" * (len(names) + 2),
@@ -34,6 +34,8 @@ def document(rows: dict[str, Any], names: Sequence[str], limit: float) -> str:
         start, best = row["start"], row["best"]
         cells = [f"{start[metric]:.4g} → {best[metric]:.4g}" for metric in names]
         bits = f"{start['bits_per_pixel']:.3f} → {best['bits_per_pixel']:.3f}" if "bits_per_pixel" in start else ""
+        if row.get("equal_bits"):
+            bits = f"= {best['bits_per_pixel']:.3f}"
         late = "" if row["seconds"] <= limit else " (late)"
         value = " → ".join(f"{number:.3f}" for number in row["value"])
         head = [f"`{name}`", f"`{row['pipeline']}`", str(row["trials"]), f"{row['seconds']:.0f}{late}", value]

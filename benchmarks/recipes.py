@@ -28,7 +28,7 @@ from denoise_real import scene
 from recipe_tables import document
 
 import pipelines
-from pipelines import Pipeline
+from pipelines import Parameter, Pipeline
 from pipelines.inputs import PICTURES, centre_box
 from pixelperfect_models.allocator import tune_allocator
 from pixelperfect_models.errors import UserError
@@ -110,6 +110,18 @@ HELD_OUT: dict[str, Callable[[Path, Path, Recipe], Sequence[HeldOut]]] = {
 """How a recipe's held-out pictures are made; :func:`same_file` for those not named."""
 
 
+RATE: dict[str, tuple[str, ...]] = {
+    "codec_pareto": ("quality",),
+    "external_avifenc": ("quantizer",),
+    "external_cjpeg": ("quality", "chroma"),
+    "external_cjxl": ("distance",),
+    "external_cwebp": ("quality",),
+    "jpeg_tables": ("quality",),
+}
+"""The parameters by which a recipe's start takes more or fewer bits, moved together: codecs are compared at equal bits."""
+_HALVINGS = 7
+
+
 def run_recipe(recipe: Path, folder: Path) -> float:
     """Run a recipe by the command line into ``folder``, unless it is there already; wall seconds."""
     seconds = folder / "seconds.json"
@@ -143,6 +155,49 @@ def measure(pipeline: Pipeline, parameters: dict[str, Any], held_out: Sequence[H
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
+def at_equal_bits(
+    pipeline: Pipeline,
+    start: dict[str, Any],
+    knobs: Sequence[str],
+    bits: float,
+    held_out: Sequence[HeldOut],
+    seed: int,
+) -> dict[str, float]:
+    """What the start measures with its rate moved until the held-out pictures take ``bits`` a pixel on average.
+
+    By halving; between the two settings that are left, linearly in the bits.
+
+    Raises:
+        UserError: no setting of the rate takes so few or so many.
+    """
+    ranges = [pipeline.parameters[name] for name in knobs]
+
+    def moved(share: float) -> dict[str, Any]:
+        values = {}
+        for name, one in zip(knobs, ranges, strict=True):
+            assert isinstance(one, Parameter)
+            value = one.low * (one.high / one.low) ** share if one.log else one.low + share * (one.high - one.low)
+            values[name] = round(value) if one.integer else value
+        return {**start, **values}
+
+    def at(share: float) -> dict[str, float]:
+        return measure(pipeline, moved(share), held_out, seed)
+
+    ends = [(0.0, at(0.0)), (1.0, at(1.0))]
+    few, many = sorted(ends, key=lambda end: end[1]["bits_per_pixel"])
+    if not few[1]["bits_per_pixel"] <= bits <= many[1]["bits_per_pixel"]:
+        raise UserError(f"{', '.join(knobs)}: no setting takes {bits:.3f} bits a pixel")
+    for _ in range(_HALVINGS):
+        share = (few[0] + many[0]) / 2
+        if moved(share) in (moved(few[0]), moved(many[0])):
+            break
+        row = at(share)
+        few, many = ((share, row), many) if row["bits_per_pixel"] <= bits else (few, (share, row))
+    low, high = few[1]["bits_per_pixel"], many[1]["bits_per_pixel"]
+    weight = (bits - low) / (high - low) if high > low else 0.0
+    return {name: (1 - weight) * few[1][name] + weight * many[1][name] for name in few[1]}
+
+
 def tuned(folder: Path, result: dict[str, Any]) -> tuple[float, dict[str, Any]]:
     """Value and parameters to compare the start with: the run's best; of a front the best that is no worse than the
     start in any other objective, since the best of all only takes the most bytes."""
@@ -170,14 +225,22 @@ def check(recipe_file: Path, work: Path, data: Path) -> dict[str, Any]:
     value, best = tuned(folder, result)
     pipeline = pipelines.load(recipe.pipeline.name, recipe.pipeline.options)
     held_out = HELD_OUT.get(recipe_file.stem, same_file)(data, folder, recipe)
+    start, seed = result["start"]["parameters"], recipe.search.seed
+    best_row = measure(pipeline, best, held_out, seed)
+    knobs = RATE.get(recipe_file.stem)
+    if knobs is None:
+        start_row = measure(pipeline, start, held_out, seed)
+    else:
+        start_row = at_equal_bits(pipeline, start, knobs, best_row["bits_per_pixel"], held_out, seed)
     return {
         "pipeline": pipeline.name,
         "trials": result["trials"],
         "seconds": seconds,
         "value": [result["start"]["value"], value],
         "held_out": len(held_out),
-        "start": measure(pipeline, result["start"]["parameters"], held_out, recipe.search.seed),
-        "best": measure(pipeline, best, held_out, recipe.search.seed),
+        "start": start_row,
+        "best": best_row,
+        "equal_bits": knobs is not None,
     }
 
 
