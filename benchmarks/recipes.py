@@ -163,7 +163,7 @@ def at_equal_bits(
     held_out: Sequence[HeldOut],
     seed: int,
 ) -> dict[str, float]:
-    """What the start measures with its rate moved until the held-out pictures take ``bits`` a pixel on average.
+    """What the defaults measure with their rate moved until the held-out pictures take ``bits`` a pixel on average.
 
     By halving; between the two settings that are left, linearly in the bits.
 
@@ -231,6 +231,7 @@ def check(recipe_file: Path, work: Path, data: Path) -> dict[str, Any]:
     if knobs is None:
         start_row = measure(pipeline, start, held_out, seed)
     else:
+        start = {name: one.default for name, one in pipeline.parameters.items()}  # what an engineer has without tuning
         start_row = at_equal_bits(pipeline, start, knobs, best_row["bits_per_pixel"], held_out, seed)
     return {
         "pipeline": pipeline.name,
