@@ -118,7 +118,7 @@ RATE: dict[str, tuple[str, ...]] = {
     "external_cwebp": ("quality",),
     "jpeg_tables": ("quality",),
 }
-"""The parameters by which a recipe's start takes more or fewer bits, moved together: codecs are compared at equal bits."""
+"""The parameters by which a codec takes more or fewer bits, moved together: codecs are compared at equal bits."""
 _HALVINGS = 7
 
 
