@@ -6,6 +6,7 @@ is not opaque, since what lies behind it is unknown), CMYK (converted). EXIF ori
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,13 +101,29 @@ def _decode(path: Path, read: Callable[[Path, Image.Image], T]) -> T:
 
 def _pixels(path: Path, picture: Image.Image) -> np.ndarray:
     deep = picture.mode.startswith(("I", "F")) or (picture.format in ("PNG", "TIFF") and _is_16_bit(path, picture))
-    return _read_deep(path) if deep else _read_8_bit(path, picture)
+    return _upright(_read_deep(path), _orientation(picture)) if deep else _read_8_bit(path, picture)
+
+
+def _orientation(picture: Image.Image) -> int:
+    return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """(H, W, C) turned as EXIF says, which OpenCV does not do where the pixels are to stay what they are."""
+    if orientation in (2, 4, 5, 7):
+        array = array[:, ::-1]
+    # From here on by quarters of a turn, clockwise.
+    quarters = {3: 2, 4: 2, 5: 3, 6: 1, 7: 1, 8: 3}.get(orientation, 0)
+    return np.ascontiguousarray(np.rot90(array, -quarters))
 
 
 def _size(path: Path, picture: Image.Image) -> tuple[int, int]:
     width, height = picture.size
+    tags = getattr(picture, "tag_v2", {})
+    if picture.format == "TIFF":  # of which Pillow gives the size after turning, or before, depending on its version
+        width, height = int(tags.get(256, width)), int(tags.get(257, height))
     # Orientations from 5 on are turned by 90 degrees.
-    turned = int(picture.getexif().get(ExifTags.Base.Orientation, 1)) >= 5
+    turned = _orientation(picture) >= 5
     return (width, height) if turned else (height, width)
 
 
@@ -133,7 +150,7 @@ def _is_16_bit(path: Path, picture: Image.Image) -> bool:
 
 
 def _read_deep(path: Path) -> np.ndarray:
-    data = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    data = cv2.imdecode(np.frombuffer(_as_stored(path.read_bytes()), np.uint8), cv2.IMREAD_UNCHANGED)
     if data is None:
         raise ImageFileError(f"{path}: the picture is broken or truncated")
     if data.dtype == np.uint16:
@@ -151,6 +168,23 @@ def _read_deep(path: Path) -> np.ndarray:
     if array.shape[2] == 4:
         _refuse_transparent(path, array[:, :, 3])
     return np.ascontiguousarray(array[:, :, 2::-1])
+
+
+def _as_stored(data: bytes) -> bytes:
+    """A TIFF file whose orientation says upright, anything else as it is.
+
+    OpenCV turns some 16-bit TIFF files by itself and fails on those that lie on their side (5.0.0).
+    """
+    byte_order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    if byte_order is None:
+        return data
+    (directory,) = struct.unpack_from(f"{byte_order}I", data, 4)
+    (count,) = struct.unpack_from(f"{byte_order}H", data, directory)
+    patched = bytearray(data)
+    for place in range(directory + 2, directory + 2 + 12 * count, 12):
+        if struct.unpack_from(f"{byte_order}H", data, place)[0] == ExifTags.Base.Orientation:
+            struct.pack_into(f"{byte_order}H", patched, place + 8, 1)
+    return bytes(patched)
 
 
 def _read_8_bit(path: Path, picture: Image.Image) -> np.ndarray:

@@ -14,12 +14,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from pixelperfect_models.images import (
     ImageFileError,
     list_images,
     picture_size,
+    read_array,
     read_image,
     read_mask,
     to_array,
@@ -67,6 +68,55 @@ def test_grey_palette_cmyk_and_opaque_alpha_are_taken(tmp_path: Path) -> None:
     expected = colour() / 255.0
     assert np.abs(to_array(read_image(tmp_path / "cmyk.tif")) - expected).max() < 0.02
     assert np.allclose(to_array(read_image(tmp_path / "alpha.png")), expected)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_of_16_bit_files_is_applied_as_to_8_bit_ones(
+    tmp_path: Path, suffix: str, orientation: int
+) -> None:
+    corner = np.zeros((20, 32, 3), dtype=np.uint8)
+    corner[:7, :11] = (250, 120, 30)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(corner).save(tmp_path / f"shallow.{suffix}", exif=exif)
+    cv2.imwrite(str(tmp_path / f"deep.{suffix}"), corner[..., ::-1].astype(np.uint16) * 257)
+    if suffix == "png":  # OpenCV writes no EXIF: the chunk of the other file
+        _copy_exif_chunk(tmp_path / "shallow.png", tmp_path / "deep.png")
+    else:
+        _write_tiff_orientation(tmp_path / "deep.tif", orientation)
+    shallow, deep = (read_array(tmp_path / f"{name}.{suffix}") for name in ("shallow", "deep"))
+    assert np.allclose(shallow, deep, atol=1e-4)
+    assert picture_size(tmp_path / f"deep.{suffix}") == deep.shape[:2]
+    assert picture_size(tmp_path / f"shallow.{suffix}") == shallow.shape[:2]
+
+
+def _copy_exif_chunk(source: Path, target: Path) -> None:
+    data, deep = source.read_bytes(), target.read_bytes()
+    place = data.index(b"eXIf") - 4
+    chunk = data[place : place + 12 + int.from_bytes(data[place : place + 4], "big")]
+    target.write_bytes(deep[:33] + chunk + deep[33:])  # behind the header
+
+
+def _write_tiff_orientation(path: Path, orientation: int) -> None:
+    """Change the tag in place where OpenCV's encoder wrote it, else add it to the directory at the file's end."""
+    data = bytearray(path.read_bytes())
+    order = "little" if data[:2] == b"II" else "big"
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], order)  # type: ignore[arg-type]
+
+    start = number(4, 4)
+    count = number(start, 2)
+    entries = [bytes(data[start + 2 + 12 * i : start + 14 + 12 * i]) for i in range(count)]
+    tag = (274).to_bytes(2, order) + (3).to_bytes(2, order) + (1).to_bytes(4, order)  # type: ignore[arg-type]
+    tag += orientation.to_bytes(2, order) + b"\0\0"  # type: ignore[arg-type]
+    entries = [entry for entry in entries if int.from_bytes(entry[:2], order) != 274]  # type: ignore[arg-type]
+    entries = sorted([*entries, tag], key=lambda entry: int.from_bytes(entry[:2], order))  # type: ignore[arg-type]
+    data += b"\0" * (len(data) % 2)
+    data[4:8] = len(data).to_bytes(4, order)  # type: ignore[arg-type]
+    data += len(entries).to_bytes(2, order) + b"".join(entries) + bytes(4)  # type: ignore[arg-type]
+    path.write_bytes(bytes(data))
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
