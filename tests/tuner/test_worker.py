@@ -315,7 +315,7 @@ def test_a_study_behind_the_grpc_proxy_is_shared_like_one_on_the_server(tmp_path
     try:
         result, said = run_beside_a_worker(recipe, tmp_path / "run", f"grpc://127.0.0.1:{port}", "proxied")
     finally:
-        proxy.send_signal(signal.SIGINT)
+        proxy.terminate()  # SIGINT is ignored by all children where the tests run in the background of a shell
         _, errors = proxy.communicate(timeout=30)
     assert errors.splitlines()[0] == f"proxy: grpc://127.0.0.1:{port}"
     assert "Traceback" not in errors
