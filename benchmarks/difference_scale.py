@@ -8,16 +8,17 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from pixelperfect_models.allocator import tune_allocator
+from pixelperfect_models.evaluation.datasets import read_dataset
 from pixelperfect_models.images import read_image
 from pixelperfect_models.judge import PixelPerfect
 
@@ -27,16 +28,13 @@ PAGE = Path(__file__).parents[1] / "docs" / "choosing_penalties.md"
 def by_level(folder: Path) -> dict[int, list[float]]:
     """The difference of every distorted picture from its reference, by the level of its distortion, 1 to 5."""
     judge = PixelPerfect.from_pretrained()
-    states = {}
-    found = defaultdict(list)
-    with (folder / "ratings.csv").open(encoding="utf-8", newline="") as stream, torch.no_grad():
-        for row in csv.DictReader(stream):
-            name = row["reference"]
-            if name not in states:
-                states[name] = judge.prepare(read_image(folder / name))
-            found[int(row["level"])].append(
-                float(judge.difference(read_image(folder / row["distorted"]), states[name]))
-            )
+    states: dict[Path, Any] = {}
+    found: dict[int, list[float]] = defaultdict(list)
+    with torch.no_grad():
+        for row in read_dataset(folder)[1]:
+            if row.reference not in states:
+                states[row.reference] = judge.prepare(read_image(row.reference))
+            found[int(row.level)].append(float(judge.difference(read_image(row.distorted), states[row.reference])))
     return found
 
 
