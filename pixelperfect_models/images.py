@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from pixelperfect_models.errors import UserError
 
@@ -119,9 +120,8 @@ def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
 
 def _size(path: Path, picture: Image.Image) -> tuple[int, int]:
     width, height = picture.size
-    tags = getattr(picture, "tag_v2", {})
-    if picture.format == "TIFF":  # of which Pillow gives the size after turning, or before, depending on its version
-        width, height = int(tags.get(256, width)), int(tags.get(257, height))
+    if isinstance(picture, TiffImageFile):  # whose size is that after turning, or before, depending on Pillow's version
+        width, height = int(picture.tag_v2[256]), int(picture.tag_v2[257])
     # Orientations from 5 on are turned by 90 degrees.
     turned = _orientation(picture) >= 5
     return (width, height) if turned else (height, width)
