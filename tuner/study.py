@@ -319,8 +319,8 @@ class RunStudy:
         slot = next(self._claims.free(budget), None)
         if slot is None:
             return None
-        role, kept = self._planned(slot)
-        attributes = {**kept, SLOT: slot, WORKER: self._life.worker}
+        role, fixed = self._planned(slot)
+        attributes = {SLOT: slot, WORKER: self._life.worker, "fixed_params": fixed}
         template = create_trial(state=TrialState.RUNNING, user_attrs={"role": role}, system_attrs=attributes)
         storage, study_id = self.store.storage, self.study._study_id
         self._asked = trial_id = storage.create_new_trial(study_id, template)
@@ -335,24 +335,24 @@ class RunStudy:
                 self.interrupt()
                 return None
             slot, moves = free[rank % len(free)], moves + 1
-            role, kept = self._planned(slot)
+            role, fixed = self._planned(slot)
             storage.set_trial_user_attr(trial_id, "role", role)
-            for key, value in {**kept, SLOT: slot}.items():
-                storage.set_trial_system_attr(trial_id, key, value)
+            storage.set_trial_system_attr(trial_id, "fixed_params", fixed)
+            storage.set_trial_system_attr(trial_id, SLOT, slot)
             self.sync()
+        again = self._claims.cut_short(slot)
+        if again is not None:  # what its sampler noted of it, such as the generation it is of
+            for key, value in again.system_attrs.items():
+                if key != "fixed_params" and not key.startswith("tuner:"):
+                    storage.set_trial_system_attr(trial_id, key, value)
         return trial_id, slot
 
     def _planned(self, slot: int) -> tuple[str, dict[str, Any]]:
-        """Role of a slot's trial, and ``system_attrs``: its parameters where they are known before a sampler is asked,
-        and what the sampler noted of a trial that is begun again, such as the generation it is of.
-        """
+        """Role of a slot's trial, and its parameters where they are known before a sampler is asked."""
         again = self._claims.cut_short(slot)
         if slot == 0 and self._defaults is not None:
-            return "defaults", {"fixed_params": self._defaults}
-        if again is None:
-            return "search", {"fixed_params": {}}
-        noted = {key: value for key, value in again.system_attrs.items() if not key.startswith("tuner:")}
-        return _role(again), {**noted, "fixed_params": dict(again.params)}
+            return "defaults", self._defaults
+        return ("search", {}) if again is None else (_role(again), dict(again.params))
 
     def _finish(self, trial: Trial, tell: Callable[[], None]) -> FrozenTrial:
         with interrupts.shielded():
