@@ -27,8 +27,11 @@ _LUMA, _COLORS, _SLOPES, _GRADIENT, _ACTIVITY = slice(0, 1), slice(1, 3), slice(
 MAPS = 10
 """Unlikeness maps of one scale."""
 
+EDGE_MAP = 0
+"""Among them that of gradient magnitude, with the small constant."""
+
 ACTIVITY_MAP = 3
-"""Among them that of activity, with the small constant."""
+"""That of activity, with the small constant."""
 
 CHROMA_MAP = 5
 """That of chroma."""

@@ -75,6 +75,9 @@ class ScoreTraining(Schedule):
     tau: PositiveFloat = 0.07
     lambda_con: float = Field(default=0.5, ge=0)
     rare: float = Field(default=0.5, ge=0, le=1, description="share of groups made by distortions without a channel")
+    denoised: float = Field(
+        default=0.0, ge=0, le=1, description="share of sets in which several denoisers work on one noisy photo"
+    )
     direction_sets: PositiveInt = Field(default=1600, description="sets whose pairs the direction is read of")
     direction_steps: PositiveInt = 2000
     direction_decay: float = Field(default=0.05, ge=0, description="weight decay of the direction")

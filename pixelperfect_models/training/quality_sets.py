@@ -1,8 +1,9 @@
 """Ordinally ranked sets for S: crops of photos at rising severities, each labelled by the teacher's consensus.
 
-A set is one pristine crop and, for some distortion types, the crop at rising severities of that type. Making one takes
-about a second and labelling it half of one: both are done once and kept in a folder. A set is a function of its number
-and the seed; those already there are not made again.
+A set is one pristine crop and, for some distortion types, the crop at rising severities of that type; in some sets it
+is what several denoisers make of one noisy version, each a group of its own. Making and labelling one takes seconds:
+both are done once and kept in a folder. A set is a function of its number and the seed; those already there are not made
+again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pixelperfect_models.distortions.rare import RARE
 from pixelperfect_models.networks import DistortionNetwork
 from pixelperfect_models.networks.scoring_network import pool_maps, reduce_to_seen
 from pixelperfect_models.networks.similarity import EVEN_STATISTICS, even_statistics, views
+from pixelperfect_models.training.denoised import denoised_versions
 from pixelperfect_models.training.photos import PhotoPool
 from pixelperfect_models.training.teacher import TEACHER_WEIGHTS, consensus, measure
 
@@ -44,6 +46,7 @@ def make_sets(
     types_per_set: int,
     seed: int,
     rare: float = 0.5,
+    denoised: float = 0.0,
     validation: bool = False,
     console: Console | None = None,
 ) -> list[Path]:
@@ -54,6 +57,7 @@ def make_sets(
 
     Args:
         rare: share of the evenly distorted groups that are made by a rare distortion.
+        denoised: share of the sets made by :func:`denoised_versions`, every picture at level 1 of its own group.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -64,10 +68,16 @@ def make_sets(
             rng = np.random.default_rng([seed, 2 + int(validation), number])
             photo = photos.crop(rng, crop, validation)
             images, group, level = [photo], [0], [0]
-            for index in range(types_per_set):
-                images.extend(_group(photo, engine, rng, levels, rare))
-                group.extend([index + 1] * levels)
-                level.extend(range(1, levels + 1))
+            if denoised and rng.random() < denoised:
+                count_here = types_per_set * levels
+                images.extend(denoised_versions(photo, rng, count_here))
+                group.extend(range(1, count_here + 1))
+                level.extend([1] * count_here)
+            else:
+                for index in range(types_per_set):
+                    images.extend(_group(photo, engine, rng, levels, rare))
+                    group.extend([index + 1] * levels)
+                    level.extend(range(1, levels + 1))
             pixels = np.round(np.clip(np.stack(images), 0, 1) * 255).astype(np.uint8)
             _write(file, {"images": pixels, "group": np.array(group), "level": np.array(level)})
         _label(file)

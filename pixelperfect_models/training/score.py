@@ -33,7 +33,7 @@ from pixelperfect_models.training.quality_sets import QualitySets, cache_artefac
 
 _NOTES = (
     "Training pictures are ordered by severity within a type and by a rank consensus across types: MDSI, VSI, HaarPSI, "
-    "PSNR, colour differences, the change of chroma and the worst change of local contrast "
+    "PSNR, colour differences, the change of chroma and the worst change of local contrast and of edges "
     "(pixelperfect_models/training/teacher.py). No "
     "human label was used, but the constants of VSI, MDSI and HaarPSI, some of which S's own measurements share "
     "(pixelperfect_models/networks/similarity.py), were chosen by their authors on human ratings, and the consensus' "
@@ -137,6 +137,7 @@ def _sets(
         levels=schedule.levels,
         types_per_set=schedule.types_per_set,
         rare=schedule.rare,
+        denoised=schedule.denoised,
         seed=seed,
         validation=validation,
         console=console,

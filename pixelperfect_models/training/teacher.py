@@ -2,9 +2,9 @@
 
 Classical metrics agree with people where errors are fine and local. They see one scale, and average over the picture;
 so measures of our own join them: how far colours moved at several degrees of blur, how much chroma changed on the
-whole, and how much activity changed where it changed most. MDSI, whose compressive pooling says that many weak faults
-look worse than few strong ones, counts most. Members and weights were chosen on the development part of TID2013
-(docs/experiments.md); nothing is fitted.
+whole, and how much activity and edges changed where they changed most. MDSI, whose compressive pooling says that many
+weak faults look worse than few strong ones, counts most. Members and weights were chosen on the development part of
+TID2013 (docs/experiments.md); nothing is fitted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch.nn.functional as nnf
 
 from pixelperfect_models.evaluation.classical import METRICS, classical_metrics
 from pixelperfect_models.networks.scoring_network import reduce_to_seen
-from pixelperfect_models.networks.similarity import ACTIVITY_MAP, CHROMA_MAP, unlikeness, views
+from pixelperfect_models.networks.similarity import ACTIVITY_MAP, CHROMA_MAP, EDGE_MAP, unlikeness, views
 
 TEACHER_WEIGHTS: dict[str, float] = {
     "vsi": 0.5,
@@ -30,9 +30,11 @@ TEACHER_WEIGHTS: dict[str, float] = {
     "color_32": 0.5 / 3,
     "activity": 1.0,
     "chroma": 1.0,
+    "edges_1": 1.0,
+    "edges_2": 0.5,
 }
-"""Weight of each member. ``color_s``: :func:`color_shift`; ``activity``: :func:`worst_activity_change`; ``chroma``:
-:func:`chroma_change`."""
+"""Weight of each member. ``color_s``: :func:`color_shift`; ``activity`` and ``edges_s``: :func:`worst_change` of
+activity, and of gradients at 1 / s of the size that is seen; ``chroma``: :func:`chroma_change`."""
 
 
 def color_shift(test: torch.Tensor, ref: torch.Tensor, block: int) -> torch.Tensor:
@@ -42,10 +44,14 @@ def color_shift(test: torch.Tensor, ref: torch.Tensor, block: int) -> torch.Tens
     return (lab[0] - lab[1]).square().sum(1).sqrt().pow(4).mean((1, 2)).pow(0.25)
 
 
-def worst_activity_change(test: torch.Tensor, ref: torch.Tensor) -> torch.Tensor:
-    """Unlikeness of local contrast (SSIM's second factor, 5 x 5 px) of pictures as seen, 4-norm over space, (N,)."""
-    a, b = (views(reduce_to_seen(x))[0] for x in (test, ref))
-    return unlikeness(a, b)[:, ACTIVITY_MAP].pow(4).mean((1, 2)).pow(0.25)
+def worst_change(test: torch.Tensor, ref: torch.Tensor, kind: int, level: int = 0) -> torch.Tensor:
+    """One map of :func:`unlikeness` of pictures as seen, halved ``level`` times, 4-norm over space, (N,).
+
+    Args:
+        kind: :data:`ACTIVITY_MAP` (SSIM's second factor, 5 x 5 px) or :data:`EDGE_MAP` (gradient magnitude).
+    """
+    a, b = (views(reduce_to_seen(x))[level] for x in (test, ref))
+    return unlikeness(a, b)[:, kind].pow(4).mean((1, 2)).pow(0.25)
 
 
 def chroma_change(test: torch.Tensor, ref: torch.Tensor) -> torch.Tensor:
@@ -63,13 +69,15 @@ def measure(
     values = classical_metrics(test, ref, tuple(classical)) if classical else {}
     result = {name: [METRICS[name][1] * value for value in values[name]] for name in classical}
     if "activity" in names:
-        result["activity"] = (-worst_activity_change(test, ref)).tolist()
+        result["activity"] = (-worst_change(test, ref, ACTIVITY_MAP)).tolist()
     if "chroma" in names:
         result["chroma"] = (-chroma_change(test, ref)).tolist()
     for name in names:
         kind, _, scale = name.partition("_")
         if kind == "color":
             result[name] = (-color_shift(test, ref, int(scale))).tolist()
+        elif kind == "edges":
+            result[name] = (-worst_change(test, ref, EDGE_MAP, int(scale).bit_length() - 1)).tolist()
     return result
 
 

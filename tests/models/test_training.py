@@ -24,12 +24,13 @@ from pixelperfect_models import PixelPerfect
 from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.distortions.engine import DistortionEngine
 from pixelperfect_models.errors import UserError
-from pixelperfect_models.images import write_image
+from pixelperfect_models.images import read_image, write_image
 from pixelperfect_models.judge import load_distortion_network
 from pixelperfect_models.networks import build_distortion_network
 from pixelperfect_models.networks.similarity import EVEN_STATISTICS
 from pixelperfect_models.training import distortion, train_distortion, train_score
 from pixelperfect_models.training.config import load_config, shipped_configs
+from pixelperfect_models.training.denoised import DENOISERS
 from pixelperfect_models.training.distortion import PairDataset
 from pixelperfect_models.training.loop import CHECKPOINT
 from pixelperfect_models.training.losses import map_loss
@@ -239,6 +240,25 @@ def test_other_labels_do_not_mean_rendering_again(tmp_path: Path, monkeypatch: p
     with np.load(file) as data:
         assert set(data.files) == set(before)
         assert all(np.array_equal(data[name], before[name]) for name in before)
+
+
+def test_sets_of_denoised_pictures_name_no_order(tmp_path: Path) -> None:
+    options = {"count": 1, "crop": 64, "levels": 3, "types_per_set": 3, "seed": 0, "denoised": 1.0}
+    (file,) = make_sets(tmp_path, PhotoPool([CLEAN]), DistortionEngine(), **options)  # type: ignore[arg-type]
+    with np.load(file) as data:
+        images = data["images"].astype(np.float32) / 255
+        assert data["group"].tolist() == list(range(10)) and data["level"].tolist() == [0] + 9 * [1]
+    errors = np.sqrt(((images[1:] - images[0]) ** 2).mean((1, 2, 3)))
+    assert errors.min() > 0.002 and len(np.unique(errors)) == 9
+
+
+def test_every_denoiser_takes_noise_from_a_photo() -> None:
+    photo = np.asarray(read_image(next(CLEAN.iterdir()))[0, :, :128, :128].permute(1, 2, 0).contiguous().numpy())
+    noisy = np.clip(photo + np.random.default_rng(1).normal(0, 0.08, photo.shape), 0, 1).astype(np.float32)
+    before = np.square(noisy - photo).mean()
+    for name, denoise in DENOISERS.items():
+        after = denoise(noisy, 0.08, np.random.default_rng(2))
+        assert after.shape == photo.shape and np.square(np.clip(after, 0, 1) - photo).mean() < 0.9 * before, name
 
 
 def test_photo_pool_splits_and_crops(tmp_path: Path) -> None:
