@@ -2,7 +2,7 @@
 
 A set is one pristine crop and, for some distortion types, the crop at rising severities of that type; in some sets it
 is what several denoisers make of one noisy version, each a group of its own. Making and labelling one takes seconds:
-both are done once and kept in a folder. A set is a function of its number and the seed; those already there are not made
+both are done once and kept in a folder. A set is a function of its number and the seed; those there are not made
 again.
 """
 
