@@ -2,25 +2,26 @@
 
     python benchmarks/isp_speed.py [--side 512] [--steps 10] [--threads 2]
 
-All continuous parameters of recipes/isp.yaml, one picture, Adam; the time of the pipeline's and the judge's forward
-pass is measured apart, the rest of a step is the backward pass through both.
+The search of recipes/isp.yaml with all its parameters and penalties, as the tuner steps it, on one picture; what is
+timed is pipeline, judge, penalties and the backward pass through all of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.functional import interpolate
 
-import pipelines
-from pipelines.isp.mosaic import Mosaic
-from pixelperfect_models import PixelPerfect
 from pixelperfect_models.allocator import tune_allocator
-from pixelperfect_models.images import read_image
+from pixelperfect_models.images import read_image, write_image
 from tuner import load_recipe
+from tuner.runner import prepare
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,41 +34,48 @@ def main() -> None:
     options = parser.parse_args()
     tune_allocator()
     torch.set_num_threads(options.threads)
-    recipe = load_recipe(ROOT / "recipes/isp.yaml")
-    isp = pipelines.load("isp", recipe.pipeline.options)
-    photo = read_image(ROOT / "recipes/photos/clean/nyc.png")
-    picture = interpolate(photo, (options.side, options.side), mode="bicubic").clamp(0, 1)
-    mosaic = Mosaic(*isp.input.simulation.shoot(picture, "nyc"))  # type: ignore[attr-defined]
-    judge = PixelPerfect.from_pretrained()
-    reference = judge.prepare(picture)
-    names = list(recipe.pipeline.search)
-    leaves = {name: torch.tensor(float(isp.parameters[name].default), requires_grad=True) for name in names}
-    optimiser = torch.optim.Adam(leaves.values(), lr=1e-4)
-    spent = {"ISP forward": 0.0, "judge forward": 0.0, "backward and step": 0.0}
+    recipe = load_recipe(ROOT / "recipes/isp.yaml").resolved()
+    with tempfile.TemporaryDirectory() as folder:
+        photo = read_image(ROOT / "recipes/photos/clean/nyc.png")
+        file = Path(folder) / "nyc.png"
+        write_image(file, interpolate(photo, (options.side, options.side), mode="bicubic").clamp(0, 1))
+        recipe["images"] = {"input": str(file), "reference": str(file)}
+        objective, space = prepare(load_recipe(recipe, folder=ROOT))
+    spent: dict[str, float] = {}
+    objective.pipeline.run = timed(objective.pipeline.run, "ISP forward", spent)  # type: ignore[method-assign]
+    for name in ("maps", "difference"):
+        setattr(objective.judge, name, timed(getattr(objective.judge, name), "judge forward", spent))
+    leaf = space.to_unit(space.defaults()).double().clone().requires_grad_()
+    optimizer = torch.optim.Adam([leaf], lr=1e-3)
+    begin = 0.0
     for step in range(options.steps + 2):
         if step == 2:  # the first two warm up
-            spent = dict.fromkeys(spent, 0.0)
+            spent.clear()
             begin = time.perf_counter()
-        start = time.perf_counter()
+        optimizer.zero_grad()
+        objective.evaluate_backward(lambda: space.full(space.from_unit(leaf)))
+        optimizer.step()
         with torch.no_grad():
-            for name, leaf in leaves.items():
-                leaf.clamp_(isp.parameters[name].low, isp.parameters[name].high)
-        output = isp.run(mosaic, {**recipe.pipeline.fixed, **leaves}).image
-        spent["ISP forward"] += time.perf_counter() - start
-        start = time.perf_counter()
-        maps, _ = judge.judge(output, reference)
-        loss = judge.difference(output, reference).mean() + (2 * maps - 1).abs().mean()
-        spent["judge forward"] += time.perf_counter() - start
-        start = time.perf_counter()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        spent["backward and step"] += time.perf_counter() - start
+            leaf.clamp_(0.0, 1.0)
     seconds = time.perf_counter() - begin
-    print(f"{len(names)} parameters, {options.side} x {options.side}, {options.threads} threads: ", end="")
+    spent["backward and the rest"] = seconds - sum(spent.values())
+    print(f"{leaf.numel()} parameters, {options.side} x {options.side}, {options.threads} threads: ", end="")
     print(f"{options.steps / seconds:.2f} steps/s")
     for part, time_spent in spent.items():
         print(f"  {part}: {time_spent / options.steps * 1000:.0f} ms ({time_spent / seconds:.0%})")
+
+
+def timed(function: Callable[..., Any], part: str, spent: dict[str, float]) -> Callable[..., Any]:
+    """``function``, its seconds added to ``spent[part]``."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spent[part] = spent.get(part, 0.0) + time.perf_counter() - start
+
+    return call
 
 
 if __name__ == "__main__":

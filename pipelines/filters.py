@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
+
+from pipelines.correlation import correlate, mirrored
 
 TRUNCATE = 3.0
 """A Gaussian kernel ends here, in units of the largest sigma it may be asked for."""
@@ -25,5 +26,8 @@ def gaussian_blur(image: Tensor, sigma: Tensor, largest: float) -> Tensor:
     Returns:
         (N, C, H, W). The border is mirrored without repeating the edge pixel (scipy's ``mode="mirror"``).
     """
-    window = 2 * math.ceil(TRUNCATE * largest) + 1
-    return gaussian_blur2d(image, window, torch.stack([sigma, sigma]).view(1, 2), border_type="reflect")
+    radius = math.ceil(TRUNCATE * largest)
+    places = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    taps = torch.softmax(-places.square() / (2.0 * sigma.to(image.dtype).square()), 0)
+    wide = mirrored(image, radius, radius)
+    return correlate(correlate(wide, taps.view(-1, 1)), taps.view(1, -1))

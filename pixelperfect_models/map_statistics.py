@@ -123,14 +123,21 @@ def _sobel(grey: torch.Tensor) -> torch.Tensor:
     return nnf.conv2d(padded, torch.stack([kernel, kernel.T]).unsqueeze(1)).square().sum(1, keepdim=True).sqrt()
 
 
-def statistic(values: torch.Tensor, weight: torch.Tensor, name: str) -> torch.Tensor:
+def statistic(values: torch.Tensor, weight: torch.Tensor | None, name: str) -> torch.Tensor:
     """One number a picture from (N, C, H, W) ``values`` over the pixels where ``weight`` (N, 1, H, W) is 1: (N, C).
+
+    None as weight: over all of them.
 
     ``p95`` is the mean of the five per cent largest values, which, unlike the bare quantile, has a gradient on more
     than one pixel. A region with no pixel gives 0. Differentiable in ``values``.
     """
     if name not in STATISTICS:
         raise UserError(f"statistic: '{name}' is unknown, expected one of {', '.join(STATISTICS)}")
+    if weight is None:
+        pixels = values.flatten(2)
+        if name == "mean":
+            return pixels.mean(2)
+        return pixels.amax(2) if name == "max" else _highest_mean(pixels)
     inside = weight.expand_as(values)
     if name == "mean":
         return (values * inside).sum((2, 3)) / inside.sum((2, 3)).clamp(min=1.0)
@@ -140,12 +147,13 @@ def statistic(values: torch.Tensor, weight: torch.Tensor, name: str) -> torch.Te
     rows = []
     for picture, mask in zip(values, weight, strict=True):
         chosen = picture[:, mask[0] > 0]
-        count = chosen.shape[1]
-        if count == 0:
-            rows.append(picture.new_zeros(picture.shape[0]))
-            continue
-        rows.append(chosen.topk(max(1, round(0.05 * count)), dim=1).values.mean(1))
+        rows.append(_highest_mean(chosen) if chosen.shape[1] else picture.new_zeros(picture.shape[0]))
     return torch.stack(rows)
+
+
+def _highest_mean(pixels: torch.Tensor) -> torch.Tensor:
+    """Mean of the five per cent largest along the last axis, which it takes away; at least one of them."""
+    return pixels.topk(max(1, round(0.05 * pixels.shape[-1])), dim=-1).values.mean(-1)
 
 
 def penalty_terms(
@@ -183,10 +191,10 @@ def map_table(maps: torch.Tensor, channels: Sequence[str] = CHANNELS) -> list[di
 
     ``mean`` is that of ``2 F - 1`` (negative: the reference has more); ``p95`` and ``max`` are of the :func:`excess`.
     """
-    signed, over = 2.0 * maps.detach() - 1.0, excess(maps.detach(), channels)
-    everywhere = torch.ones_like(maps[:, :1])
-    mean = statistic(signed, everywhere, "mean")
-    p95, highest = statistic(over, everywhere, "p95"), statistic(over, everywhere, "max")
+    maps = maps.detach().contiguous()  # channel by channel: the judge gives them pixel by pixel
+    mean = 2.0 * statistic(maps, None, "mean") - 1.0
+    over = excess(maps, channels)
+    p95, highest = statistic(over, None, "p95"), statistic(over, None, "max")
     return [
         {
             name: {"mean": float(mean[n, k]), "p95": float(p95[n, k]), "max": float(highest[n, k])}

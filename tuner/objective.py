@@ -39,6 +39,9 @@ class Judge(Protocol):
     def judge(self, test: torch.Tensor, ref: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Maps (N, K, H, W) and score (N,)."""
 
+    def maps(self, test: torch.Tensor, ref: Any) -> torch.Tensor:
+        """The maps alone, (N, K, H, W); asked only where the score's kind is ``difference``."""
+
     def difference(self, test: torch.Tensor, ref: Any) -> torch.Tensor:
         """How far apart the two look, (N,) >= 0; asked only where the score's kind is ``difference``."""
 
@@ -238,23 +241,26 @@ class Objective:
 
     def _judged(self, index: int, image: torch.Tensor) -> Judged:
         """A picture against its reference."""
-        maps, score = self.judge.judge(image, self._references[index])
+        reference = self._references[index]
         if self.score_kind == "difference":
-            score = -self.judge.difference(image, self._references[index])
+            maps, score = self.judge.maps(image, reference), -self.judge.difference(image, reference)
+        else:
+            maps, score = self.judge.judge(image, reference)
         value = self.score_weight * score[0]
         penalties: dict[str, float] = {}
         amounts: dict[str, float] = {}
         signed: dict[str, float] = {}
-        over = excess(maps, self.judge.types)
+        channels = dict(zip(self.judge.types, maps.split(1, dim=1), strict=True))
         for penalty, name in zip(self.penalties, self.amount_names, strict=True):
-            channel = self.judge.types.index(penalty.type)
+            channel = channels[penalty.type]
             weight = self._regions[index].weight(penalty)
-            amount = statistic(over[:, channel : channel + 1], weight, penalty.statistic)[0, 0]
+            over = excess(channel, (penalty.type,))
+            amount = statistic(over, weight, penalty.statistic)[0, 0]
             cost = penalty.weight * (amount - penalty.above).clamp(min=0.0)
             value = value - cost
             amounts[name] = float(amount.detach())
             unclamped = "mean" if penalty.type in SIGNED_CHANNELS else penalty.statistic
-            signed[name] = float(statistic(2.0 * maps.detach()[:, channel : channel + 1] - 1.0, weight, unclamped))
+            signed[name] = float(statistic(2.0 * channel.detach() - 1.0, weight, unclamped))
             penalties[penalty.label] = penalties.get(penalty.label, 0.0) + float(cost.detach())
         return Judged(value, float(score[0].detach()), penalties, maps, amounts, signed)
 

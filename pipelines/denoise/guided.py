@@ -1,14 +1,14 @@
-"""Guided filter, each plane its own guide, luma and chroma apart (Kornia, differentiable)."""
+"""Guided filter, each plane its own guide, luma and chroma apart (differentiable)."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from kornia.filters import guided_blur
 from torch import Tensor
 
 from pipelines.color import from_ycbcr, plane_values, to_ycbcr
 from pipelines.denoise.base import SHARPEN, Denoiser
+from pipelines.guided_filter import guided_filter
 from pipelines.parameters import Parameter, Parameters
 
 
@@ -48,4 +48,4 @@ class Guided(Denoiser):
         planes = to_ycbcr(image)
         grey = planes.reshape(-1, 1, *planes.shape[2:])
         variances = plane_values(eps, chroma_eps).view(3).repeat(image.shape[0])
-        return from_ycbcr(guided_blur(grey, grey, 2 * radius + 1, variances, separable=True).view_as(planes))
+        return from_ycbcr(guided_filter(grey, grey, 2 * radius + 1, variances).view_as(planes))

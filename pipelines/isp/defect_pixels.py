@@ -6,10 +6,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from pipelines.isp.stage import Shot, Stage
+from pipelines.neighbours import largest, smallest
 from pipelines.parameters import Parameter, Parameters
+
+_SAME_COLOR = [(down, right) for down in (-2, 0, 2) for right in (-2, 0, 2) if (down, right) != (0, 0)]
 
 
 class DefectPixels(Stage):
@@ -31,16 +33,6 @@ class DefectPixels(Stage):
 
     def apply(self, image: Tensor, shot: Shot, strength: Tensor, threshold: Tensor) -> Tensor:
         """(N, 1, H, W) to the same."""
-        wide = pad(image, (2, 2, 2, 2), mode="reflect")
-        rows, columns = image.shape[-2:]
-        around = torch.stack(
-            [
-                wide[..., down : down + rows, right : right + columns]
-                for down in (0, 2, 4)
-                for right in (0, 2, 4)
-                if (down, right) != (2, 2)
-            ]
-        )
-        excess = image - torch.minimum(torch.maximum(image, around.amin(0)), around.amax(0))
+        excess = image - torch.minimum(torch.maximum(image, smallest(image, _SAME_COLOR)), largest(image, _SAME_COLOR))
         share = torch.sigmoid((excess.abs() / threshold - 1.0) * 8.0)
         return image - strength * share * excess

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, pad
+from torch.nn.functional import pad
 
+from pipelines.correlation import box_mean, correlate, mirrored
 from pipelines.isp.cfa import color_masks
 from pipelines.isp.stage import Shot, Stage
 from pipelines.parameters import Choice, Parameter, Parameters
@@ -50,14 +51,13 @@ class Demosaic(Stage):
         camera = _METHODS[method](image, color_masks(image, shot.cfa))
         green = camera[:, 1:2]
         differences = camera[:, ::2] - green
-        smoothed = avg_pool2d(pad(differences, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
-        red, blue = (green + torch.lerp(differences, smoothed, chroma_smooth)).split(1, dim=1)
+        red, blue = (green + torch.lerp(differences, box_mean(differences, 5), chroma_smooth)).split(1, dim=1)
         return torch.cat([red, green, blue], dim=1)
 
 
 def _filtered(image: Tensor, kernel: tuple[tuple[float, ...], ...], scale: float) -> Tensor:
-    weights = image.new_tensor(kernel).view(1, 1, len(kernel), len(kernel)) / scale
-    return conv2d(pad(image, [len(kernel) // 2] * 4, mode="reflect"), weights)
+    around = len(kernel) // 2
+    return correlate(mirrored(image, around, around), image.new_tensor(kernel) / scale)
 
 
 def bilinear(mosaic: Tensor, masks: Tensor) -> Tensor:

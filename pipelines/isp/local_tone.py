@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from kornia.filters import guided_blur
 from torch import Tensor
 
+from pipelines.guided_filter import guided_filter
 from pipelines.isp.luma import luma
 from pipelines.isp.stage import Shot, Stage
 from pipelines.parameters import Parameter, Parameters
@@ -35,7 +35,7 @@ class LocalTone(Stage):
         """(N, 3, H, W) to the same."""
         y = luma(image)
         window = min(WINDOW, *(side // 2 * 2 - 1 for side in image.shape[-2:]))
-        base = guided_blur(y, y, window, CONTRAST**2, subsample=4 if min(image.shape[-2:]) >= 4 * WINDOW else 1)
+        base = guided_filter(y, y, window, CONTRAST**2, subsample=4 if min(image.shape[-2:]) >= 4 * WINDOW else 1)
         inside = base.clamp(0.0, 1.0)
         lift = shadows * inside * (1.0 - inside) ** 3 + highlights * inside**3 * (1.0 - inside)
         # Added to all three colours alike: differences of colour stay.

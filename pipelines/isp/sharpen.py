@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from torch import Tensor
-from torch.nn.functional import max_pool2d
 
 from pipelines.filters import gaussian_blur
 from pipelines.isp.luma import luma
 from pipelines.isp.stage import Shot, Stage
+from pipelines.neighbours import largest, smallest
 from pipelines.parameters import Parameter, Parameters
+
+_AROUND = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
 
 SIGMA_HIGH = 3.0
 
@@ -41,6 +43,6 @@ class Sharpen(Stage):
         detail = y - gaussian_blur(y, sigma, min(SIGMA_HIGH, (min(image.shape[-2:]) - 2) / 6.0))
         cored = detail * detail.square() / (detail.square() + threshold.square())
         sharp = y + amount * cored
-        above = (sharp - max_pool2d(y, 3, stride=1, padding=1)).clamp(min=0.0)
-        below = (-max_pool2d(-y, 3, stride=1, padding=1) - sharp).clamp(min=0.0)
+        above = (sharp - largest(y, _AROUND)).clamp(min=0.0)
+        below = (smallest(y, _AROUND) - sharp).clamp(min=0.0)
         return image + (sharp - y) - halo * (above - below)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from kornia.filters import guided_blur
 from torch import Tensor
 
+from pipelines.guided_filter import guided_filter
 from pipelines.isp.luma import from_ycc, to_ycc
 from pipelines.isp.stage import Shot, Stage
 from pipelines.parameters import Parameter, Parameters
 
 
 class YuvDenoise(Stage):
-    """Guided filters (He, Sun and Tang 2013; Kornia's) on luma and, guided by luma, on chroma (YCbCr, BT.601)."""
+    """Guided filters (He, Sun and Tang 2013) on luma and, guided by luma, on chroma (YCbCr, BT.601)."""
 
     name = "yuv_denoise"
     parameters: ClassVar[Parameters] = {
@@ -43,7 +43,7 @@ class YuvDenoise(Stage):
         """(N, 3, H, W) to the same."""
         y, colors = to_ycc(image)
         count = image.shape[0]
-        smooth = guided_blur(y, y, 5, luma_threshold.square().expand(count))
+        smooth = guided_filter(y, y, 5, luma_threshold.square().expand(count))
         # Chroma carries no fine detail of its own: its filter is fitted at half the resolution, four times faster.
-        smooth_colors = guided_blur(y, colors, 9, chroma_threshold.square().expand(count), subsample=2)
+        smooth_colors = guided_filter(y, colors, 9, chroma_threshold.square().expand(count), subsample=2)
         return from_ycc(torch.lerp(y, smooth, luma), torch.lerp(colors, smooth_colors, chroma))

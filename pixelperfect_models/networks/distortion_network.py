@@ -10,7 +10,7 @@ import torch.nn.functional as nnf
 from torch import nn
 
 from pixelperfect_models.channels import CHANNELS
-from pixelperfect_models.networks.antisymmetric import at_least_float32, resize
+from pixelperfect_models.networks.antisymmetric import at_least_float32
 from pixelperfect_models.networks.decoders import MaskAttentionDecoder, PyramidDecoder
 from pixelperfect_models.networks.encoders import CompactEncoder, TimmEncoder
 from pixelperfect_models.networks.enlarge import enlarge_by_four
@@ -62,11 +62,7 @@ class DistortionNetwork(nn.Module):
     def enlarge(self, coarse: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """Maps at stride 4 to maps (N, K, H, W) for pictures of ``size`` (H, W), bilinearly."""
         # The sigmoid came first: it is 16 times cheaper there, and interpolation keeps maps(a, b) = 1 - maps(b, a).
-        if torch.is_grad_enabled() and coarse.requires_grad:
-            full = resize(coarse, (4 * coarse.shape[-2], 4 * coarse.shape[-1]))
-        else:
-            full = enlarge_by_four(coarse)
-        return full[..., : size[0], : size[1]]
+        return enlarge_by_four(coarse)[..., : size[0], : size[1]]
 
     @property
     def grid(self) -> int:

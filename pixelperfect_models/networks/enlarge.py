@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch.autograd.function import once_differentiable
 
 # Four samples between two pixels' centres: share of the next pixel, from the half of a pixel before it to that after.
 _BEFORE, _AFTER = (0.625, 0.875), (0.125, 0.375)
@@ -11,10 +14,23 @@ _BEFORE, _AFTER = (0.625, 0.875), (0.125, 0.375)
 def enlarge_by_four(image: torch.Tensor) -> torch.Tensor:
     """(N, C, h, w) to (N, C, 4 h, 4 w), channels last: ``interpolate(mode="bilinear", align_corners=False)``.
 
-    Without gradient, and twice as fast: whole rows are blended instead of single pixels gathered.
+    Twice as fast, and so is its gradient: whole rows are blended instead of single pixels gathered. Differentiable
+    once.
     """
-    rows = image.detach().permute(0, 2, 3, 1).contiguous()
-    return _along(_along(rows, 2), 1).permute(0, 3, 1, 2)
+    return _EnlargeByFour.apply(image)  # type: ignore[no-untyped-call]
+
+
+class _EnlargeByFour(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, image: torch.Tensor) -> torch.Tensor:
+        rows = image.permute(0, 2, 3, 1).contiguous()
+        return _along(_along(rows, 2), 1).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        rows = gradient.permute(0, 2, 3, 1).contiguous()
+        return _back_along(_back_along(rows, 1), 2).permute(0, 3, 1, 2)
 
 
 def _along(x: torch.Tensor, dim: int) -> torch.Tensor:
@@ -28,3 +44,21 @@ def _along(x: torch.Tensor, dim: int) -> torch.Tensor:
     for place, share in enumerate(_AFTER, start=2):
         torch.lerp(here, after, share, out=result.select(dim + 1, place))
     return result.flatten(dim, dim + 1)
+
+
+def _back_along(gradient: torch.Tensor, dim: int) -> torch.Tensor:
+    """The transpose of :func:`_along`: what each of the few samples gave to the many, collected."""
+    count = gradient.shape[dim] // 4
+    samples = [x.squeeze(dim + 1) for x in gradient.unflatten(dim, (count, 4)).split(1, dim + 1)]
+    padded = gradient.new_zeros([*gradient.shape[:dim], count + 2, *gradient.shape[dim + 1 :]])
+    before, here, after = (padded.narrow(dim, shift, count) for shift in range(3))
+    for sample, share in zip(samples[:2], _BEFORE, strict=True):
+        before.add_(sample, alpha=1.0 - share)
+        here.add_(sample, alpha=share)
+    for sample, share in zip(samples[2:], _AFTER, strict=True):
+        here.add_(sample, alpha=1.0 - share)
+        after.add_(sample, alpha=share)
+    result = padded.narrow(dim, 1, count)
+    result.narrow(dim, 0, 1).add_(padded.narrow(dim, 0, 1))
+    result.narrow(dim, count - 1, 1).add_(padded.narrow(dim, count + 1, 1))
+    return result

@@ -163,6 +163,8 @@ def test_enlarging_by_four_is_bilinear_interpolation(shape: tuple[int, ...]) -> 
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     expected = nnf.interpolate(image, scale_factor=4, mode="bilinear", align_corners=False)
     torch.testing.assert_close(enlarge_by_four(image), expected, atol=1e-6, rtol=0)
+    leaf = image.double().requires_grad_()
+    assert torch.autograd.gradcheck(enlarge_by_four, leaf)
 
 
 def test_a_timm_body_starts_from_a_file_of_its_weights(tmp_path: Path) -> None:
