@@ -50,7 +50,7 @@ ENTRIES = (
     Entry("composite", lambda seed: CompositeSearch(trials=BUDGET, seed=seed), BLACK_BOX, peer=False),
     Entry("lbfgsb", lambda seed: GradientSearch(optimizer="lbfgsb", starts=1, steps=33, seed=seed), ("isp",), False),
     Entry("adam", lambda seed: GradientSearch(optimizer="adam", starts=1, steps=33, seed=seed), ("isp",), False),
-    Entry("hybrid", lambda seed: HybridSearch(trials=6, steps=10, seed=seed), ("isp_choice",), peer=False),
+    Entry("hybrid", lambda seed: HybridSearch(trials=11, steps=5, seed=seed), ("isp_choice",), peer=False),
     Entry("gp", lambda seed: OptunaSearch(sampler="gp", trials=BUDGET, seed=seed), TASKS[:-1]),
     Entry("cmaes", lambda seed: OptunaSearch(sampler="cmaes", trials=BUDGET, seed=seed), TASKS[:-1]),
     Entry("random", lambda seed: OptunaSearch(sampler="random", trials=BUDGET, seed=seed), TASKS[:-1]),

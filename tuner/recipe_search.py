@@ -176,8 +176,8 @@ class HybridSearch(RecipeModel):
         default_factory=list,
         description="Continuous parameters that the sampler proposes too, such as those with a rough or no gradient.",
     )
-    trials: int = Field(default=12, ge=1, description="Trials in all: the defaults, then one ascent each.")
-    steps: int = Field(default=10, ge=1, description="Steps of each ascent, which begins at the best trial so far.")
+    trials: int = Field(default=24, ge=1, description="Trials in all: the defaults, then one ascent each.")
+    steps: int = Field(default=5, ge=1, description="Steps of each ascent, which begins at the best trial so far.")
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="Step size, as a share of the searched range.")
     optimizer: Literal["adam", "lbfgsb"] = Field(default="lbfgsb", description="As of `gradient`.")
     seed: int = Field(default=0, ge=0, description="Seed of the sampler.")

@@ -90,6 +90,13 @@ def test_failed_trials_are_recorded_and_the_search_goes_on(tmp_path: Path) -> No
     assert all("no such mode" in trial.user_attrs["reason"] and trial.user_attrs["runs"] == 1 for trial in failed)
 
 
+def test_every_choice_is_tried_before_one_comes_again(tmp_path: Path) -> None:
+    for seed in range(3):
+        shifts = [t.params["shift"] for t in search(tmp_path, out=f"run{seed}", options={"seed": seed}).trials]
+        assert shifts[:2] == ["up", "up"]  # the defaults, and the ascent from them
+        assert set(shifts[2:4]) == {"none", "broken"}
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "gp"])
 def test_named_continuous_parameters_are_sampled(tmp_path: Path, sampler: str) -> None:
     pipeline = {"name": "test.power", "search": {"gamma": {}, "lift": {}}}
@@ -106,7 +113,7 @@ def test_a_stopped_search_goes_on_as_if_nothing_had_happened(tmp_path: Path, mon
     process, calls = Shifted.process, itertools.count(1)
 
     def stopping(self: Shifted, image: Any, gamma: Any, shift: Any) -> Any:
-        if next(calls) > 2 * 16:  # two pictures; within an ascent
+        if next(calls) > 2 * 9:  # two pictures; within an ascent
             raise KeyboardInterrupt
         return process(self, image, gamma, shift)
 

@@ -260,7 +260,7 @@ class TestAuto:
     def test_hybrid_for_choices_beside_a_gradient(self, recipe: Path) -> None:
         pipeline = {"name": "denoise.bilateral", "search": {"window": {}, "sigma_color": {}}}
         assert self.load(recipe, pipeline, {"seed": 2}) == HybridSearch(seed=2)
-        assert self.load(recipe, pipeline, {"trials": 50}) == HybridSearch(trials=5)
+        assert self.load(recipe, pipeline, {"trials": 50}) == HybridSearch(trials=10)
 
     def test_optuna_where_the_reference_is_the_incumbent(self, recipe: Path) -> None:
         data = yaml.safe_load(RECIPE)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +30,9 @@ from tuner.search.sequences import PointSampler
 class Hybrid:
     """Each trial: what the sampler proposes, then gradient ascent in the other parameters from the best so far.
 
-    The first trial is the pipeline's defaults, evaluated once; the second ascends from them. A trial is recorded with
+    The first trial is the pipeline's defaults, evaluated once; the second ascends from them. Where only choices and
+    whole numbers are sampled, and their combinations are few, the next trials try each of them once before the sampler
+    takes over: one that learns from trials would repeat some by chance. A trial is recorded with
     the best point of its ascent, with ``path``, the value after each step (null where it failed), and with ``runs``,
     what it cost in pipeline runs. One that was killed is made again from its beginning.
     """
@@ -89,7 +93,22 @@ def split(space: ParameterSpace, spec: HybridSearch) -> tuple[ParameterSpace, Pa
 def _sampler(task: Task, outer: ParameterSpace, slot: int) -> BaseSampler:
     if slot <= 1:  # the ascent from the defaults
         return PointSampler(outer.defaults())
+    others = _other_combinations(outer, task.spec)
+    if slot - 2 < len(others):
+        return PointSampler(others[slot - 2])
     return _Only(sampler_for(task, outer, slot), outer.names)
+
+
+def _other_combinations(outer: ParameterSpace, spec: HybridSearch) -> list[dict[str, Any]]:
+    """All combinations but the defaults', in an order drawn from the seed; none where half the trials are too few."""
+    most = spec.trials // 2
+    values = [d.choices or range(int(d.low), int(d.high) + 1) for d in outer.dimensions if not d.continuous]
+    if len(values) < len(outer.dimensions) or math.prod(len(v) for v in values) - 1 > most:
+        return []
+    names, defaults = outer.names, outer.defaults()
+    combinations = [dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*values)]
+    others = [combination for combination in combinations if combination != defaults]
+    return [others[index] for index in np.random.default_rng(spec.seed).permutation(len(others))]
 
 
 def _evaluate(task: Task, trial: Trial, inner: ParameterSpace) -> None:
