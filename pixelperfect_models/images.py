@@ -1,12 +1,12 @@
 """Reading and writing image files: the one module that touches them.
 
-Accepted on reading: 8- and 16-bit RGB, grey (repeated to three channels), palette, alpha (refused when any pixel
-is not opaque, since what lies behind it is unknown), CMYK (converted). EXIF orientation is applied.
+Accepted on reading: 8- and 16-bit RGB, TIFF files of float values in [0, 1], grey (repeated to three channels),
+palette, alpha (refused when any pixel is not opaque, since what lies behind it is unknown), CMYK (converted). EXIF
+orientation is applied.
 """
 
 from __future__ import annotations
 
-import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +20,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from pixelperfect_models.errors import UserError
+from pixelperfect_models.tiff_header import TiffHeader, read_tiff_header, without_orientation
 
 T = TypeVar("T")
 
@@ -80,11 +81,19 @@ def _existing(path: str | Path) -> Path:
     return path
 
 
-def _decode(path: Path, read: Callable[[Path, Image.Image], T]) -> T:
+def _decode(path: Path, read: Callable[[Path, Image.Image | TiffHeader], T]) -> T:
     """What ``read`` makes of the opened file; whatever a decoder raises becomes an ImageFileError."""
     try:
-        with Image.open(path) as picture:
-            return read(path, picture)
+        try:
+            with Image.open(path) as picture:
+                return read(path, picture)
+        except UnidentifiedImageError:
+            header = read_tiff_header(path)  # Pillow opens no RGB of float values, OpenCV does
+            if header is None:
+                raise
+            if header.size[0] * header.size[1] > MOST_PIXELS:
+                raise Image.DecompressionBombError from None
+            return read(path, header)
     except ImageFileError:
         raise
     except UnidentifiedImageError:
@@ -100,12 +109,17 @@ def _decode(path: Path, read: Callable[[Path, Image.Image], T]) -> T:
         raise ImageFileError(f"{path}: the picture is broken or truncated ({reason})") from None
 
 
-def _pixels(path: Path, picture: Image.Image) -> np.ndarray:
-    deep = picture.mode.startswith(("I", "F")) or (picture.format in ("PNG", "TIFF") and _is_16_bit(path, picture))
-    return _upright(_read_deep(path), _orientation(picture)) if deep else _read_8_bit(path, picture)
+def _pixels(path: Path, picture: Image.Image | TiffHeader) -> np.ndarray:
+    if (
+        isinstance(picture, TiffHeader)
+        or picture.mode.startswith(("I", "F"))
+        or (picture.format in ("PNG", "TIFF") and _is_16_bit(path, picture))
+    ):
+        return _upright(_read_deep(path), _orientation(picture))
+    return _read_8_bit(path, picture)
 
 
-def _orientation(picture: Image.Image) -> int:
+def _orientation(picture: Image.Image | TiffHeader) -> int:
     return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
 
 
@@ -118,7 +132,7 @@ def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(array, -quarters))
 
 
-def _size(path: Path, picture: Image.Image) -> tuple[int, int]:
+def _size(path: Path, picture: Image.Image | TiffHeader) -> tuple[int, int]:
     width, height = picture.size
     if isinstance(picture, TiffImageFile):  # whose size is that after turning, or before, depending on Pillow's version
         width, height = int(picture.tag_v2[256]), int(picture.tag_v2[257])
@@ -150,7 +164,7 @@ def _is_16_bit(path: Path, picture: Image.Image) -> bool:
 
 
 def _read_deep(path: Path) -> np.ndarray:
-    data = cv2.imdecode(np.frombuffer(_as_stored(path.read_bytes()), np.uint8), cv2.IMREAD_UNCHANGED)
+    data = cv2.imdecode(np.frombuffer(without_orientation(path.read_bytes()), np.uint8), cv2.IMREAD_UNCHANGED)
     if data is None:
         raise ImageFileError(f"{path}: the picture is broken or truncated")
     if data.dtype == np.uint16:
@@ -168,23 +182,6 @@ def _read_deep(path: Path) -> np.ndarray:
     if array.shape[2] == 4:
         _refuse_transparent(path, array[:, :, 3])
     return np.ascontiguousarray(array[:, :, 2::-1])
-
-
-def _as_stored(data: bytes) -> bytes:
-    """A TIFF file whose orientation says upright, anything else as it is.
-
-    OpenCV turns some 16-bit TIFF files by itself and fails on those that lie on their side (5.0.0).
-    """
-    byte_order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
-    if byte_order is None:
-        return data
-    (directory,) = struct.unpack_from(f"{byte_order}I", data, 4)
-    (count,) = struct.unpack_from(f"{byte_order}H", data, directory)
-    patched = bytearray(data)
-    for place in range(directory + 2, directory + 2 + 12 * count, 12):
-        if struct.unpack_from(f"{byte_order}H", data, place)[0] == ExifTags.Base.Orientation:
-            struct.pack_into(f"{byte_order}H", patched, place + 8, 1)
-    return bytes(patched)
 
 
 def _read_8_bit(path: Path, picture: Image.Image) -> np.ndarray:

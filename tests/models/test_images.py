@@ -70,6 +70,35 @@ def test_grey_palette_cmyk_and_opaque_alpha_are_taken(tmp_path: Path) -> None:
     assert np.allclose(to_array(read_image(tmp_path / "alpha.png")), expected)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_float_tiff_files_are_read_as_they_are(tmp_path: Path, channels: int, orientation: int) -> None:
+    file = tmp_path / "float.tif"
+    pixels = np.random.default_rng(0).uniform(0.2, 0.8, (20, 30, channels)).astype(np.float32)
+    cv2.imwrite(str(file), pixels[..., ::-1].squeeze())
+    _write_tiff_orientation(file, orientation)
+    expected = np.rot90(pixels, -1) if orientation == 6 else pixels
+    np.testing.assert_allclose(read_array(file), np.broadcast_to(expected, (*expected.shape[:2], 3)), atol=1e-7)
+    assert picture_size(file) == expected.shape[:2]
+    cv2.imwrite(str(file), 2.0 * pixels[..., ::-1].squeeze())
+    with pytest.raises(ImageFileError, match=r"float pixels outside \[0, 1\]"):
+        read_array(file)
+    file.write_bytes(file.read_bytes()[:30])
+    with pytest.raises(ImageFileError, match=r"float\.tif"):
+        read_array(file)
+
+
+def test_a_float_tiff_file_of_absurd_size_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "bomb.tif"
+    fields = [(256, 100_000), (257, 100_000), (258, 32), (277, 3), (339, 3)]
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields)
+    file.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(fields)) + directory + bytes(4))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ImageFileError, match="megapixels"):
+        read_array(file)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_of_16_bit_files_is_applied_as_to_8_bit_ones(

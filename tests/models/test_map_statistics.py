@@ -94,6 +94,17 @@ def test_penalties_by_hand() -> None:
     assert [t.item() for t in terms] == pytest.approx([0.15, 0.25, 0.0, 0.8, 0.0, 0.0], abs=1e-6)
 
 
+def test_map_table_is_the_statistics_of_the_excess() -> None:
+    maps = torch.rand(2, len(CHANNELS), 12, 15, generator=torch.Generator().manual_seed(0))
+    before, over, everywhere = maps.clone(), excess(maps), torch.ones(2, 1, 12, 15)
+    table = map_table(maps)
+    assert torch.equal(maps, before)
+    for name in ("p95", "max"):
+        expected = statistic(over, everywhere, name)
+        found = torch.tensor([[row[channel][name] for channel in CHANNELS] for row in table])
+        torch.testing.assert_close(found, expected)
+
+
 def test_map_table_keeps_the_sign_in_the_mean() -> None:
     maps = neutral()
     maps[0, 0] = 0.25
