@@ -24,6 +24,8 @@ import tuner.pool
 from pixelperfect_models.errors import UserError
 from tests.tuner.command import ROOT, environment
 from tests.tuner.fake_judge import FakeJudge
+from tests.tuner.mysql import MySql
+from tests.tuner.mysql import missing as mysql_missing
 from tests.tuner.postgres import Postgres, binaries
 from tests.tuner.tiny_pipelines import make_recipe, register
 from tuner.claims import INTERRUPTED, SLOT
@@ -234,16 +236,30 @@ def test_what_a_study_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
     assert without_password("postgresql://me:secret@host/d") == "postgresql://me@host/d"
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    if binaries() is None:
-        if os.environ.get("CI"):
-            pytest.fail("PostgreSQL is missing: apt-get install postgresql")
-        pytest.skip("PostgreSQL is missing: apt-get install postgresql")
-    folder = tmp_path_factory.mktemp("postgres")
+def need(there: bool, message: str) -> None:
+    """Skip, by name, where a server's programs are not there; where CI should have installed them, fail."""
+    if not there:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+
+
+def reachable_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    folder = tmp_path_factory.mktemp(name)
     for above in (folder, *folder.parents[:-2]):
         above.chmod(0o755)  # pytest's folders are for their owner, and the server runs as another user
-    with Postgres(folder) as server:
+    return folder
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    need(binaries() is not None, "PostgreSQL is missing: apt-get install postgresql")
+    with Postgres(reachable_folder(tmp_path_factory, "postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def mysql(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    need(mysql_missing() is None, f"{mysql_missing()} is missing: apt-get install mariadb-server")
+    with MySql(reachable_folder(tmp_path_factory, "mysql")) as server:
         yield server
 
 
@@ -353,6 +369,15 @@ def test_a_study_on_postgresql_outlives_its_server_and_a_worker(tmp_path: Path, 
     assert len(again.trials) == trials + 2
     with pytest.raises(UserError, match="has a study 'shared' already"):
         run(recipe, tmp_path / "twice", judge=FakeJudge(), storage=postgres.url, study_name="shared")
+
+
+@pytest.mark.slow
+def test_a_study_on_mysql_outlives_its_server_and_is_the_one_worker_would_make(tmp_path: Path, mysql: MySql) -> None:
+    recipe = make_recipe(tmp_path, pipeline=SLOW, search=search(80))
+    result, said = run_beside_a_worker(recipe, tmp_path / "run", mysql.url, "shared", mysql.restart)
+    assert outcomes(open_study(tmp_path / "run").trials)[TrialState.COMPLETE, None] == len(result.trials) == 80
+    assert 0 < said < 80
+    assert by_slot(result.trials) == by_slot(run(recipe, tmp_path / "alone", quiet=True, judge=FakeJudge()).trials)
 
 
 @pytest.mark.parametrize(
