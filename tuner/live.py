@@ -25,7 +25,7 @@ _SPARK_WIDTH = 40
 _BAR_WIDTH = 24
 _BARS = 6
 _LEAST_SHOWN = 0.005
-"""Types whose 95th percentile stays below this in start and best are not shown: nobody sees that little."""
+"""Types whose mean of the highest 5 % stays below this in start and best are not shown: nobody sees that little."""
 _LEAST_PART = 5e-5
 """Parts of the value that would be shown as 0.0000 at start and best are left out."""
 
@@ -148,7 +148,7 @@ class Progress:
         if not rows:
             return None
         table = Table(box=None, show_header=True, header_style="dim", pad_edge=False)
-        for title in ("95th percentile", "", "start", "best"):
+        for title in ("highest 5 %", "", "start", "best"):
             table.add_column(title, justify="right" if title in ("start", "best") else "left", no_wrap=True)
         for name, start, best in rows:
             better = best <= start
