@@ -126,14 +126,27 @@ class PairBlock(nn.Module):
         return torch.cat([(wide * weight).mean((2, 3)) / weight.mean((2, 3)), root, worst], dim=1)
 
 
+_POOLED_AT_ONCE = 16_000_000
+"""Map values that are pooled at once: all maps of a picture up to 17 megapixels."""
+
+
 def pool_maps(coarse: torch.Tensor) -> torch.Tensor:
     """What S reads of F's maps (N, K, h, w) in [0, 1]: signed mean and signed 4-norm of each channel, (N, 2 K), odd.
 
     Which of two pictures is the better one is a question of which holds which artefact, and that F answers.
     """
-    signed = (2.0 * at_least_float32(coarse) - 1.0).contiguous()  # channels last sums over places twice as slowly
-    peaks = [(x.square().square().mean((2, 3)) + _EPSILON).sqrt().sqrt() for x in (nnf.relu(signed), nnf.relu(-signed))]
-    return torch.cat([compress(signed.mean((2, 3)), 8.0), peaks[0] - peaks[1]], dim=1)
+    # A few channels at a time where the maps are large: the temporary copies are of these alone.
+    parts = coarse.split(max(1, _POOLED_AT_ONCE // max(1, coarse[:, :1].numel())), dim=1)
+    means, peaks = zip(*(_mean_and_peak(part) for part in parts), strict=True)
+    return torch.cat([*means, *peaks], dim=1)
+
+
+def _mean_and_peak(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    signed = (2.0 * at_least_float32(maps) - 1.0).contiguous()  # channels last sums over places twice as slowly
+    more, less = (
+        (x.square().square().mean((2, 3)) + _EPSILON).sqrt().sqrt() for x in (nnf.relu(signed), nnf.relu(-signed))
+    )
+    return compress(signed.mean((2, 3)), 8.0), more - less
 
 
 class ScoringNetwork(nn.Module):
