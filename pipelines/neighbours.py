@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import pad
+
+from pipelines.correlation import mirrored
 
 Offsets = Sequence[tuple[int, int]]
 
@@ -30,7 +31,7 @@ def largest(image: Tensor, offsets: Offsets) -> Tensor:
         (N, C, H, W). Differentiable once.
     """
     reach = max(abs(step) for offset in offsets for step in offset)
-    return _Largest.apply(pad(image, (reach,) * 4, mode="reflect"), offsets, reach)  # type: ignore[no-untyped-call]
+    return _Largest.apply(mirrored(image, reach, reach), offsets, reach)  # type: ignore[no-untyped-call]
 
 
 class _Largest(torch.autograd.Function):

@@ -173,15 +173,15 @@ def penalty_terms(
         channels: the names of the K maps.
     """
     terms: list[torch.Tensor] = []
-    over = excess(maps, channels)
+    planes = dict(zip(channels, maps.split(1, dim=1), strict=True))
     regions: dict[tuple[str, Path | None], torch.Tensor] = {}
     for penalty in penalties:
         key = (penalty.region, penalty.mask)
         if key not in regions:
             mask = (masks or {}).get(penalty.mask) if penalty.mask else None
             regions[key] = region_weight(ref, penalty.region, mask).expand(maps.shape[0], -1, -1, -1)
-        index = list(channels).index(penalty.type)
-        value = statistic(over[:, index : index + 1], regions[key], penalty.statistic)[:, 0]
+        over = excess(planes[penalty.type], (penalty.type,))
+        value = statistic(over, regions[key], penalty.statistic)[:, 0]
         terms.append((value - penalty.above).clamp(min=0.0))
     return terms
 

@@ -25,8 +25,6 @@ class TiffHeader:
 
     size: tuple[int, int]
     orientation: int
-    mode: str = "F"
-    format: str = "TIFF"
 
     def getexif(self) -> dict[int, int]:
         """The orientation alone."""
