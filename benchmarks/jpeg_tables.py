@@ -6,7 +6,8 @@
 
 Both are scaled to many rates (libjpeg's quality), coded by libjpeg with 4:2:0 and optimised Huffman codes. For every
 photo and metric: the bytes that each needs for the same value, interpolated in log(bytes) over the range both reach,
-and the mean difference (Bjontegaard's). ``--calibrate`` fits the rate estimate's coefficients on training photos.
+and the mean difference (Bjontegaard's). All photos of the test folders count; ``--every`` is for a quick look.
+``--calibrate`` fits the rate estimate's coefficients on training photos.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from pixelperfect_models.images import list_images, read_image
 DOCS = Path(__file__).parents[1] / "docs"
 QUALITIES = (35, 45, 55, 65, 75, 82, 88)
 NAMES = ("mdsi", "vsi", "haarpsi", "psnr", "ssim")
+FOLDERS = {"kodak": "Kodak", "cid22": "CID22"}
 
 
 def tables_of(pipeline: JpegTables, parameters: dict[str, float]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,29 +72,31 @@ def saving(standard: list[dict], learned: list[dict], metric: str) -> float:
     return float(1.0 - np.exp(np.mean(curves[1][1](at) - curves[0][1](at))))
 
 
-def compare(run: Path, data: Path, every: int = 2) -> None:
+def compare(run: Path, data: Path, every: int = 1) -> None:
     pipeline = pipelines.load("compression.jpeg_tables")
     assert isinstance(pipeline, JpegTables)
     best = yaml.safe_load((run / "best_parameters.yaml").read_text(encoding="utf-8"))
     judge = PixelPerfect.from_pretrained()
-    photos = [*list_images(data / "photos/test/kodak")[::every], *list_images(data / "photos/test/cid22")[::every]]
     metrics = ("judge", *NAMES)
-    savings: dict[str, list[float]] = {name: [] for name in metrics}
-    for path in photos:
-        photo = read_image(path)
-        with torch.no_grad():
-            state = judge.prepare(photo)
-        standard, learned = (curve(pipeline, values, photo, judge, state) for values in ({}, best))
-        for name in metrics:
-            savings[name].append(saving(standard, learned, name))
+    savings: dict[str, dict[str, list[float]]] = {folder: {name: [] for name in metrics} for folder in FOLDERS}
+    for folder, kept in savings.items():
+        for path in list_images(data / "photos/test" / folder)[::every]:
+            photo = read_image(path)
+            with torch.no_grad():
+                state = judge.prepare(photo)
+            standard = curve(pipeline, {}, photo, judge, state)
+            learned = curve(pipeline, best, photo, judge, state)
+            for name in metrics:
+                kept[name].append(saving(standard, learned, name))
+            print(folder, path.stem, {name: round(found[-1], 3) for name, found in kept.items()}, flush=True)
     luma, chroma = (table.round().int().tolist() for table in tables_of(pipeline, best))
     result = {
-        "photos": len(photos),
+        "photos": {folder: len(kept["judge"]) for folder, kept in savings.items()},
         "every": every,
         "parameters": best,
         "luma": luma,
         "chroma": chroma,
-        "saving": {name: [float(np.mean(s)), float(np.mean(np.array(s) > 0))] for name, s in savings.items()},
+        "saving": savings,
     }
     (DOCS / "jpeg_tables.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     (DOCS / "jpeg_tables.md").write_text(document(result), encoding="utf-8")
@@ -100,21 +104,30 @@ def compare(run: Path, data: Path, every: int = 2) -> None:
 
 
 def document(result: dict[str, Any]) -> str:
+    command = "    python benchmarks/jpeg_tables.py --run runs/jpeg_tables"
+    total = sum(result["photos"].values())
+    counts = ", ".join(f"{count} of {FOLDERS[folder]}" for folder, count in result["photos"].items())
     lines = [
         "# Learned JPEG tables",
         "",
         "    tuner run recipes/jpeg_tables.yaml --out runs/jpeg_tables",
-        f"    python benchmarks/jpeg_tables.py --run runs/jpeg_tables --every {result['every']}",
+        command + (f" --every {result['every']}" if result["every"] > 1 else ""),
         "",
-        f"Bytes saved against the standard's tables at equal values of each metric, on {result['photos']} photos that",
-        "the search did not see (Kodak, CID22), both scaled over libjpeg's qualities "
-        f"{QUALITIES[0]} to {QUALITIES[-1]}, 4:2:0, optimised Huffman codes.",
+        f"Bytes saved against the standard's tables at equal values of each metric, on the {total} photos of the test",
+        f"folders ({counts}), none of which the search saw. Both tables scaled over",
+        f"libjpeg's qualities {QUALITIES[0]} to {QUALITIES[-1]}, 4:2:0, optimised Huffman codes. In brackets twice the",
+        "standard error of the mean.",
         "",
-        "| at equal | bytes saved | photos with a saving |",
-        "|---|---|---|",
+        f"| at equal | bytes saved | {' | '.join(FOLDERS[name] for name in result['photos'])} | photos with a saving |",
+        "|---|---|" + "---|" * len(result["photos"]) + "---|",
     ]
-    for name, (mean, share) in result["saving"].items():
-        lines.append(f"| {TITLES.get(name, name)} | {mean:.1%} | {share:.0%} |")
+    for name in result["saving"]["kodak"]:
+        parts = {folder: np.array(kept[name]) for folder, kept in result["saving"].items()}
+        every = np.concatenate(list(parts.values()))
+        error = 2.0 * every.std(ddof=1) / np.sqrt(len(every)) if len(every) > 1 else float("nan")
+        cells = " | ".join(f"{part.mean():.1%}" for part in parts.values())
+        title = TITLES.get(name, name)
+        lines.append(f"| {title} | {every.mean():.1%} (± {error:.1%}) | {cells} | {np.mean(every > 0):.0%} |")
     for name in ("luma", "chroma"):
         lines += ["", f"Learned {name} table at the run's own quality:", ""]
         lines += ["    " + " ".join(f"{step:3d}" for step in row) for row in result[name]]
@@ -150,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, help="folder of a run of recipes/jpeg_tables.yaml")
     parser.add_argument("--calibrate", action="store_true")
-    parser.add_argument("--every", type=int, default=2, help="take every so many photos of the test folders")
+    parser.add_argument("--every", type=int, default=1, help="take every so many photos of the test folders")
     options = parser.parse_args()
     if "PIXELPERFECT_DATA" not in os.environ:
         parser.error("PIXELPERFECT_DATA is not set; it names the folder that holds photos/")
