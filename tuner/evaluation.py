@@ -74,6 +74,16 @@ class Evaluation:
         """What a study keeps as the trial's objectives: the value, then the Pareto measures."""
         return [self.value, *self.pareto]
 
+    @property
+    def violation(self) -> float:
+        """By how much limits are broken, as shares of them added up; 0 where all are kept."""
+        return sum(max(0.0, amount) for amount in self.constraints.values())
+
+    @property
+    def standing(self) -> tuple[float, float]:
+        """What orders candidates: what keeps the limits better comes first, then the larger value."""
+        return -self.violation, self.value
+
     def attributes(self) -> dict[str, Any]:
         """What a trial keeps of it, ready for JSON."""
         kept: dict[str, Any] = {

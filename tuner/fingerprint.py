@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,22 +22,34 @@ from tuner.recipe_search import TrainSearch
 _FREE_KEYS = frozenset({"name", "description", "search.trials", "search.starts", "search.timeout"})
 _PACKAGE = "pixel-perfect-tuner"
 _KNOWN_MODULES = ("pipelines.", "torch.")
-"""Where classes change with the version of the program or of a library."""
+"""Where classes change with the program's own code or with a library."""
+_CODE = {
+    "pipelines": ("**/*.py",),
+    "pixelperfect_models": ("*.py", "networks/*.py"),
+    "tuner": (
+        "search/*.py", "objective.py", "evaluation.py", "parts.py", "incumbent.py", "parameter_space.py", "pictures.py",
+        "regions.py", "trials.py",
+    ),
+}  # fmt: skip
+"""By package, the files that a value, or what is proposed next, may depend on."""
+_LIBRARIES = ("torch", "kornia", "numpy", "opencv-python-headless", "pillow", "optuna")
+"""Libraries whose version changes values, or what a sampler proposes."""
 
 
 def fingerprint(recipe: Recipe, pipeline: Pipeline, judge: Any) -> dict[str, str]:
     """What a study must be gone on with, name to version or to the beginning of a SHA-256.
 
-    The program's version; the judge's weights; the source of a pipeline or network that is not part of the program;
-    files that its options name; every picture and mask by its position, wherever it lies; names and sizes of the photos
-    that are trained on.
+    The program's version and code; the versions of the libraries that values depend on; the judge's weights; the source
+    of a pipeline or network that is not part of the program; files that its options name; every picture and mask by its
+    position, wherever it lies; names and sizes of the photos that are trained on.
 
     Args:
         recipe: loaded, with its pictures found.
         pipeline: that of the recipe, loaded.
         judge: the judge.
     """
-    made_with = {_PACKAGE: _version(), "judge": _judge(judge)}
+    made_with = {_PACKAGE: _version(_PACKAGE), "code": _code(), "judge": _judge(judge)}
+    made_with |= {f"library {name}": _version(name) for name in _LIBRARIES}
     for cls in pipeline.classes():
         if not cls.__module__.startswith(_KNOWN_MODULES):
             made_with["pipeline" if cls is type(pipeline) else f"class {cls.__name__}"] = _source(cls)
@@ -93,11 +107,22 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _version() -> str:
+def _version(package: str) -> str:
     try:
-        return version(_PACKAGE)
+        return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+@cache
+def _code() -> str:
+    """The program's own source: two checkouts of one version are not the same program."""
+    digest = hashlib.sha256()
+    for package, patterns in _CODE.items():
+        root = Path(str(resources.files(package)))
+        for file in sorted({file for pattern in patterns for file in root.glob(pattern)}):
+            digest.update(f"{package}/{file.relative_to(root).as_posix()}\n".encode() + file.read_bytes())
+    return _short(digest)
 
 
 def _judge(judge: Any) -> str:

@@ -77,7 +77,8 @@ def _resolve(document: Source, path: Path | None, folder: Path, check_images: bo
         if search:
             incumbent = images is not None and images.reference == "incumbent"
             pareto = objective is not None and bool(objective.pareto)
-            search = resolve_search(search, spec, pipeline, document, incumbent, pareto)
+            limits = objective is not None and bool(objective.constraints)
+            search = resolve_search(search, spec, pipeline, document, incumbent, pareto, limits)
     pairs: tuple[ImagePair, ...] = ()
     if images and check_images and not document.has_problems_below("images"):
         pairs = _find_pictures(images, folder, document, kind)

@@ -82,11 +82,13 @@ def resolve_search(
     source: Source,
     incumbent: bool = False,
     pareto: bool = False,
+    limits: bool = False,
 ) -> Search:
     """What ``auto`` stands for here; a gradient search that this pipeline cannot have is recorded as a problem.
 
     ``incumbent``: candidates are compared with the best so far, a reference that changes under a descent.
     ``pareto``: there are several objectives, of which a descent has one.
+    ``limits``: there are constraints, which a descent stops at and composite goes along.
     """
     steps = [name for name in spec.search if not _continuous(pipeline.parameters.get(name))]
     if isinstance(search, GradientSearch):
@@ -112,6 +114,8 @@ def resolve_search(
     budget: dict[str, Any] = {} if search.trials is None else {"trials": search.trials}
     if incumbent or pareto:
         return OptunaSearch(**budget, **common)
+    if limits:
+        return CompositeSearch(**budget, **common)
     if pipeline.differentiable and 0 < len(steps) < len(spec.search):
         ascents = HybridSearch(**common)
         return (

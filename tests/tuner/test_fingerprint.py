@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import pipelines
 from tests.tuner.fake_judge import FakeJudge
@@ -35,6 +37,44 @@ def made_with(folder: Path) -> dict[str, str]:
         folder=folder,
     )
     return fingerprint(recipe, pipelines.load("network", recipe.pipeline.options), FakeJudge())
+
+
+def test_the_programs_own_code_and_its_libraries_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("noisy/p", "clean/p"):
+        picture(tmp_path / f"{name}.png", 48, 40)
+    recipe = load_recipe(
+        {
+            "pipeline": {"name": "denoise.bilateral", "search": {"sigma_color": {}}},
+            "images": {"input": "noisy/*.png", "reference": "clean/*.png"},
+        },
+        folder=tmp_path,
+    )
+
+    def made_with() -> dict[str, str]:
+        return fingerprint(recipe, pipelines.load("denoise.bilateral"), FakeJudge())
+
+    first = made_with()
+    assert first["library torch"].split("+")[0] == torch.__version__.split("+")[0]
+    # Another checkout: the same packages with one line of a pipeline changed.
+    other = tmp_path / "checkout"
+    for package in ("pipelines", "pixelperfect_models", "tuner"):
+        source = Path(importlib.import_module(package).__file__ or "").parent
+        shutil.copytree(source, other / package, ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
+    fresh = importlib.import_module("tuner.fingerprint")._code
+    monkeypatch.setattr("importlib.resources.files", lambda package: other / package)
+    fresh.cache_clear()
+    assert made_differences(first, made_with()) == []  # wherever it lies
+    (other / "tuner/live.py").write_text("# what is shown changes no value\n")
+    fresh.cache_clear()
+    assert made_differences(first, made_with()) == []
+    with (other / "pipelines/filters.py").open("a") as file:
+        file.write("# changed\n")
+    fresh.cache_clear()
+    (code,) = made_differences(first, made_with())
+    assert code.startswith("code: stored")
+    fresh.cache_clear()
 
 
 def test_a_users_network_and_the_photos_it_is_trained_on_are_remembered(

@@ -59,6 +59,19 @@ def test_an_optimum_beyond_the_range_is_found_on_its_bound(tmp_path: Path) -> No
     assert result.best_parameters["gamma"] == pytest.approx(1.2, abs=1e-6)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgsb"])
+def test_a_limit_is_crept_up_to(tmp_path: Path, optimizer: str) -> None:
+    recipe = make_recipe(
+        tmp_path,
+        pipeline={"name": "test.power", "search": {"gamma": {}}},
+        objective={"constraints": [{"measure": "bytes", "at_most": 130.0}]},  # gamma at most 1.3 on the way to 1.6
+        search={"strategy": "gradient", "optimizer": optimizer, "starts": 1, "steps": 25, "seed": 0},
+    )
+    result = run(recipe, tmp_path / "run", quiet=True, judge=FakeJudge())
+    assert 1.28 < result.best_parameters["gamma"] <= 1.3
+    assert any(max(trial.constraints.values()) > 0 for trial in result.trials)  # it had to go back
+
+
 def test_steps_into_failures_are_taken_back_and_halved(tmp_path: Path) -> None:
     # On the linear scale of this pipeline a learning rate of 0.5 steps from 1.0 to 2.9, where it returns NaN.
     result = search(tmp_path, {"name": "test.fragile", "search": {"gamma": {}}}, learning_rate=0.5)

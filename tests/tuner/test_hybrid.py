@@ -137,3 +137,14 @@ def test_what_it_cannot_do_is_refused(tmp_path: Path) -> None:
         search(tmp_path, objective={"pareto": [{"measure": "bytes"}]})
     with pytest.raises(UserError, match="incumbent"):
         search(tmp_path, images={"input": "in/*.png", "reference": "incumbent"})
+
+
+def test_a_limit_is_kept_and_approached(tmp_path: Path) -> None:
+    limit = [{"measure": "bytes", "at_most": 130.0}]  # gamma at most 1.3, while 1.6 would be best
+    result = search(tmp_path, trials=6, objective={"constraints": limit}, options={"sampler": "random", "steps": 8})
+    best = result.best["measures"]["bytes"]
+    assert 120.0 < best <= 130.0
+    assert result.best_parameters["shift"] == "none"
+    assert result.best["value"] > result.start["value"]
+    for trial in result.trials:  # what an ascent keeps is never worse by the limit than where it began
+        assert trial.state != TrialState.COMPLETE or max(trial.constraints.values()) <= 0

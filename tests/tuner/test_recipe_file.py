@@ -262,6 +262,13 @@ class TestAuto:
         assert self.load(recipe, pipeline, {"seed": 2}) == HybridSearch(seed=2)
         assert self.load(recipe, pipeline, {"trials": 50}) == HybridSearch(trials=10)
 
+    def test_composite_where_a_limit_must_be_kept(self, recipe: Path) -> None:
+        data = yaml.safe_load(RECIPE)
+        data["pipeline"] = {"name": "denoise.bilateral", "search": {"sigma_color": {}}}
+        data["search"] = {}
+        data["objective"]["constraints"] = [{"measure": "seconds", "at_most": 1.0}]
+        assert load_recipe(data, folder=recipe.parent).search == CompositeSearch()
+
     def test_optuna_where_the_reference_is_the_incumbent(self, recipe: Path) -> None:
         data = yaml.safe_load(RECIPE)
         data["images"]["reference"] = "incumbent"

@@ -20,6 +20,8 @@ from tuner.search.sequences import sobol_point
 
 _RISE = 1e-6
 """A loss higher than the last good one by more than this (relative) counts as rising."""
+_BROKEN = 100.0
+"""What a limit broken by all of itself adds to the loss: one for every per cent, more than a value gains there."""
 RUNS = 3
 """Pipeline runs that a step costs: one forward, and a backward pass that takes about as long as two."""
 
@@ -27,8 +29,8 @@ RUNS = 3
 class GradientAscent:
     """An optimiser from the pipeline's defaults and then from Sobol points; every evaluation is a trial.
 
-    Constraints do not bend the path, since measures such as seconds have no gradient; a trial that breaks one is
-    recorded as infeasible and is not chosen as best.
+    Measures such as bytes or seconds have no gradient, so limits do not bend the path: a step across one counts as a
+    rise, and the path goes back and creeps up to it. Along a limit it cannot go; for that there is composite.
     """
 
     def check(self, objective: Objective, space: ParameterSpace, spec: GradientSearch) -> None:
@@ -64,6 +66,11 @@ class GradientAscent:
                     return
                 state = _begin(task, state.start + 1, state.drawn)
             _step(task, state)
+
+
+def loss_of(outcome: Evaluation) -> float:
+    """What is descended: minus the value, and what limits cost that are broken."""
+    return _BROKEN * outcome.violation - outcome.value
 
 
 def rises(loss: float, good: float) -> bool:
@@ -108,7 +115,7 @@ def _step(task: Task, state: DescentState) -> None:
     state.step += 1
     bad = isinstance(outcome, str) or not np.isfinite(gradient).all()
     if not isinstance(outcome, str) and not bad:
-        loss = -outcome.value
+        loss = loss_of(outcome)
         longest = task.spec.learning_rate
         if task.spec.back_off:
             bad = rises(loss, state.good_loss)
@@ -118,7 +125,7 @@ def _step(task: Task, state: DescentState) -> None:
             state.accept(loss, gradient, longest)
     if bad and state.good is not None:
         state.back_off(
-            None if isinstance(outcome, str) else -outcome.value, gradient if leaf.grad is not None else None
+            None if isinstance(outcome, str) else loss_of(outcome), gradient if leaf.grad is not None else None
         )
     elif bad:  # nothing to return to: begin somewhere else
         state.point, state.drawn = _draw(task, state.drawn), state.drawn + 1

@@ -22,7 +22,7 @@ from tuner.parameter_space import ParameterSpace
 from tuner.recipe_search import HybridSearch
 from tuner.search.base import Task
 from tuner.search.descent import OPTIMIZERS, DescentState
-from tuner.search.gradient import RUNS, rises
+from tuner.search.gradient import RUNS, loss_of, rises
 from tuner.search.optuna_search import proposing, sampler_for
 from tuner.search.sequences import PointSampler
 
@@ -155,10 +155,10 @@ def _ascend(task: Task, sampled: Mapping[str, Any], inner: ParameterSpace) -> _A
         state.step += 1
         ascent.runs += 1 if leaf.grad is None else RUNS
         ascent.path.append(None if outcome is None else outcome.value)
-        if outcome is not None and (ascent.evaluation is None or outcome.value > ascent.evaluation.value):
+        if outcome is not None and (ascent.evaluation is None or outcome.standing > ascent.evaluation.standing):
             ascent.evaluation, ascent.values = outcome, inner.numbers(inner.from_unit(leaf.detach()))
         gradient = None if leaf.grad is None else leaf.grad.numpy()
-        loss = None if outcome is None else -outcome.value
+        loss = None if outcome is None else loss_of(outcome)
         if (
             loss is not None
             and gradient is not None
