@@ -119,14 +119,17 @@ def test_constraints_are_shown_at_start_and_best(monkeypatch: pytest.MonkeyPatch
     broken = create_trial(value=1.0, user_attrs={"feasible": False}, constraints={"bytes<=9": 0.5, "seconds<=1": -0.2})
     kept = create_trial(value=0.5, user_attrs={"feasible": True}, constraints={"bytes<=9": 0.0, "seconds<=1": 0.1})
     progress = Progress(screen, total=3)
+    stopped = create_trial(
+        state=TrialState.PRUNED, value=0.1, user_attrs={"pictures": [{}, {}], "pruned": {"of": 8}}, constraints={}
+    )
     with progress:
         progress.update(broken, broken, broken)
-        progress.update(create_trial(state=TrialState.PRUNED, value=0.1), broken, broken)
+        progress.update(stopped, broken, broken)
         progress.update(kept, kept, broken)
     text = text_of(stream)
     assert "\x1b[32mbytes<=9: broken by 50 % → kept" in text
     assert "\x1b[31mseconds<=1: kept → broken by 10 %" in text
-    assert "2 break a constraint, 1 pruned" in plain(text)
+    assert "2 break a constraint, 1 pruned (25% of the pictures seen)" in plain(text)
 
 
 def test_a_narrow_terminal_is_not_overrun() -> None:

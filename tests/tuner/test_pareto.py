@@ -107,7 +107,7 @@ def test_hypervolume_never_falls_and_is_the_area_of_what_is_dominated(rows: list
     assert record["hypervolume"] == pytest.approx(area)
 
 
-@pytest.mark.parametrize("sampler", ["nsga2", "tpe", "gp", "random", "qmc", "grid"])
+@pytest.mark.parametrize("sampler", ["nsga2", "nsga3", "tpe", "gp", "random", "qmc", "grid"])
 def test_every_sampler_but_cmaes_finds_a_front(tmp_path: Path, sampler: str) -> None:
     result = search(tmp_path, sampler, 16, objective={"constraints": [{"measure": "bytes", "at_most": 250.0}]})
     study = open_study(result.run_dir)

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from report_run import PENALTIES, LoudJudge, make_report, make_run
-from tiny_pipelines import Power
+from tiny_pipelines import Power, make_pictures
 
 from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.errors import UserError
@@ -404,3 +404,15 @@ def test_place_in_the_range_follows_its_scale() -> None:
     assert _place({"low": 0.01, "high": 1.0, "log": True}, 0.1) == pytest.approx(0.5)
     assert _place({"low": 0.0, "high": 4.0}, 1.0) == pytest.approx(0.25)
     assert _place({"low": 0.0, "high": 4.0}, 9.0) == 1.0, "a default outside the searched range stays on the track"
+
+
+def test_trials_that_were_stopped_early_and_what_that_saved(tmp_path: Path) -> None:
+    make_pictures(tmp_path, sizes=((16, 20),) * 8)
+    search = {"strategy": "optuna", "sampler": "random", "trials": 20, "seed": 3, "prune": True}
+    run_dir = make_run(tmp_path, search=search)
+    saved = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["pruning"]
+    page = make_report(run_dir)
+    assert 0 < saved["pruned"] and saved["share"] < 0.9
+    assert f"stopped early: {100 * saved['share']:.0f} % of the pictures looked at" in page
+    assert f"pruned ({saved['pruned']})" in page
+    assert "stopped after" in page

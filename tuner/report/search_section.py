@@ -49,8 +49,15 @@ def search_section(records: RunRecords) -> dict[str, Any]:
         "measures": shown_measures(records),
         "trials": trial_rows(records),
         "trial_kinds": sorted(kinds.items()),
+        "seen": _seen(records),
         "kinds": {kind: kinds.get(kind, 0) for kind in ("infeasible", "pruned", "failed")},
     }
+
+
+def _seen(records: RunRecords) -> str:
+    """How many of the pictures were looked at, where trials were stopped early; else nothing."""
+    pruning = records.result.get("pruning")
+    return f"{100 * pruning['share']:.0f} % of the pictures looked at" if pruning and pruning["pruned"] else ""
 
 
 def _front(records: RunRecords) -> tuple[list[int], str, list[float]]:
