@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import string
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from torch import Tensor
 from pipelines.contract import Output, Pipeline, PipelineError
 from pipelines.inputs import PICTURES
 from pipelines.parameters import Choice, Parameter, Parameters
-from pipelines.process import ProgramError, run_program
+from pipelines.process import ProgramError, quoted, run_program, work_folder
 from pipelines.raw_path import RawPath, RawPathInput
 from pixelperfect_models.errors import UserError, suggest
 from pixelperfect_models.images import SUFFIXES, picture_size, read_image, write_image
@@ -38,6 +37,8 @@ PACKAGES = {
 
 _FILES = ("input", "output", "encoded")
 _SPEC = re.compile(r"(0?\d*)(\.\d+)?[dfgex]?")
+_KEPT = 2000
+"""Characters kept of what the programs said since it was taken last: the last ones."""
 
 
 class Command(Pipeline):
@@ -52,8 +53,8 @@ class Command(Pipeline):
         parameters: name -> ``{low, high, default, unit, log, integer, doc}`` or ``{choices, default, doc}``.
         input_format, output_format, encoded_format: file name endings, such as "png".
         timeout: seconds for each program.
-        most_megabytes: largest file a program may write.
-        memory_gigabytes: address space of each program.
+        most_megabytes: largest file a program may write; all its files together may be four times that.
+        memory_gigabytes: address space of each process of a program: one that forks has it more than once.
         raw: the program is given the RAW file itself (a copy) instead of a picture.
 
     Raises:
@@ -69,8 +70,8 @@ class Command(Pipeline):
         "output_format": "What the program writes; default png.",
         "encoded_format": "Ending of the {encoded} file between two programs.",
         "timeout": "Seconds until a program is ended; default 60.",
-        "most_megabytes": "Largest file a program may write; default 256.",
-        "memory_gigabytes": "Address space of each program; default 8.",
+        "most_megabytes": "Largest file a program may write, and a quarter of all its files; default 256.",
+        "memory_gigabytes": "Address space of each process of a program; default 8.",
         "raw": "true: the program is given the RAW file itself.",
     }
 
@@ -106,6 +107,15 @@ class Command(Pipeline):
         self._timeout = float(timeout)
         self._most_bytes, self._memory = int(most_megabytes * 1e6), int(memory_gigabytes * 1e9)
         self.input = RawPathInput() if raw else PICTURES
+        self._said = ""
+
+    def take_said(self) -> str:
+        """What the programs wrote to standard error since this was last called: ``program: text``, a line for each run.
+
+        At most the last 2000 characters; empty where they wrote nothing. A search keeps it with its trial.
+        """
+        said, self._said = self._said, ""
+        return said
 
     def process(self, image: Any, **values: Any) -> Output:
         """Each picture of the batch through the programs, in a folder of its own that is removed afterwards."""
@@ -118,8 +128,7 @@ class Command(Pipeline):
         return Output(output, _sizes([size for _, size in results], image[:1]))
 
     def _one(self, given: Tensor | RawPath, values: Mapping[str, Any]) -> tuple[Tensor, int]:
-        with tempfile.TemporaryDirectory(prefix="tuner-command-") as name:
-            folder = Path(name)
+        with work_folder() as folder:
             files = {key: folder / f"{key}.{self._formats[key]}" for key in _FILES}
             if isinstance(given, RawPath):
                 files["input"] = folder / f"input{given.path.suffix}"
@@ -128,13 +137,27 @@ class Command(Pipeline):
             else:
                 write_image(files["input"], given)
                 size = (given.shape[-2], given.shape[-1])
+            said: list[str] = []
             for command in self._commands:
+                arguments = [_filled(argument, files, values) for argument in command]
                 try:
-                    arguments = [_filled(argument, files, values) for argument in command]
-                    run_program(arguments, folder, self._timeout, self._most_bytes, self._memory)
+                    said.append(self._keep(command, self._run(arguments, folder)))
                 except ProgramError as error:
+                    self._keep(command, error.said)
                     raise PipelineError(self.name, str(error)) from None
-            return self._result(files, size)
+            try:
+                return self._result(files, size)
+            except PipelineError as error:
+                raise PipelineError(self.name, error.reason + quoted("; ".join(filter(None, said)))) from None
+
+    def _run(self, arguments: Sequence[str], folder: Path) -> str:
+        return run_program(arguments, folder, self._timeout, self._most_bytes, self._memory)
+
+    def _keep(self, command: Sequence[str], said: str) -> str:
+        """Keep what a program said for :meth:`take_said`; returns it, with the program's name where there are more."""
+        named = f"{Path(command[0]).name}: {said}" if said else ""
+        self._said = "\n".join(filter(None, (self._said, named)))[-_KEPT:]
+        return named if len(self._commands) > 1 else said
 
     def _result(self, files: Mapping[str, Path], size: tuple[int, int]) -> tuple[Tensor, int]:
         output = files["output"]
@@ -146,9 +169,8 @@ class Command(Pipeline):
             found = picture_size(output)  # looked at before the pixels are: they may be many
             picture = read_image(output) if found == size else None
         except UserError as error:
-            raise PipelineError(
-                self.name, f"the output is no picture: {str(error).replace(str(output.parent), '')}"
-            ) from None
+            said = str(error).replace(str(output.parent), "")
+            raise PipelineError(self.name, f"the output is no picture: {said}") from None
         if picture is None:
             sizes = [f"{width} x {height}" for height, width in (found, size)]
             raise PipelineError(self.name, f"the output is {sizes[0]} pixels, expected {sizes[1]} as the input")

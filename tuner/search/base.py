@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial
 
 from pixelperfect_models.errors import UserError
+from tuner import interrupts
 from tuner.evaluation import EvaluationError
 from tuner.objective import Objective
 from tuner.parameter_space import ParameterSpace
@@ -89,14 +92,18 @@ class Task:
     def evaluate(self, trial: Trial) -> FrozenTrial:
         """Evaluate a trial from :meth:`ask` and record what came of it, a failure with its reason.
 
-        Where the recipe says so (``search.prune``), a trial that cannot reach the best any more is stopped early.
+        Where the recipe says so (``search.prune``), a trial that cannot reach the best any more is stopped early. What
+        programs wrote to standard error on the way is kept as ``stderr`` among the trial's ``user_attrs``.
         """
         self.evaluated += 1
         against = self._race(trial)
+        self._take_said()  # of what was not a trial, or of one that was interrupted
         try:
             evaluation = self.objective.evaluate(self.space.full(trial.params), against)
         except EvaluationError as error:
+            self._keep_said(trial)
             return self.study.fail(trial, str(error))
+        self._keep_said(trial)
         if against is not None and evaluation.left_out:
             return self.study.prune(trial, evaluation, against.predicted)
         recorded = self.study.complete(trial, evaluation)
@@ -104,6 +111,17 @@ class Task:
         if self.objective.follows_incumbent and best is not None and best.number == recorded.number:
             self.objective.promote(evaluation)
         return recorded
+
+    def _take_said(self) -> str:
+        take = getattr(self.objective.pipeline, "take_said", None)  # of pipelines that run programs
+        return str(take()) if take is not None else ""
+
+    def _keep_said(self, trial: Trial) -> None:
+        said = self._take_said()
+        if said:
+            # Another worker may have taken the trial back; then what is recorded next is dropped, too.
+            with interrupts.shielded(), contextlib.suppress(UpdateFinishedTrialError):
+                trial.set_user_attr("stderr", said)
 
     def _shows_pruned(self, sampler: Sampler) -> Sampler:
         if isinstance(sampler, BaseSampler):
