@@ -15,21 +15,37 @@ from torch.nn.functional import affine_grid, grid_sample
 from pipelines.inputs import PICTURES, InputKind, check_image
 from pipelines.isp.tone_curve import srgb_decode, srgb_encode
 from pixelperfect_models.errors import UserError, suggest
-from pixelperfect_models.images import SUFFIXES, list_images, read_image
+from pixelperfect_models.images import SUFFIXES, list_images, picture_size, read_image
 
 MOST_FRAMES = 64
 """A folder with more pictures is refused before they are read: it is no burst, and would fill the memory."""
+MOST_PIXELS = 250_000_000
+"""A folder whose frames have more pixels in all is refused before they are read; 20 frames of 12 megapixels have fewer.
+So many pixels take 0.75 GB where the frames have 8 bits, else 3 GB."""
 
 
-@dataclass(frozen=True)
 class Burst:
     """Frames of one scene.
 
-    Attributes:
-        frames: (F, 3, H, W) sRGB in [0, 1], F >= 2; the first is the reference, whose geometry the output has.
+    Args:
+        frames: (F, 3, H, W), F >= 2, sRGB: float in [0, 1], or uint8 in 0 to 255, a quarter of the memory. The first is
+            the reference, whose geometry the output has.
     """
 
-    frames: Tensor
+    def __init__(self, frames: Tensor) -> None:
+        self.stored = frames
+
+    @property
+    def frames(self) -> Tensor:
+        """(F, 3, H, W) float in [0, 1]; 8-bit frames are converted at the first call, and kept so."""
+        if self.stored.dtype == torch.uint8:
+            self.stored = _as_float(self.stored)
+        return self.stored
+
+
+def _as_float(frames: Tensor) -> Tensor:
+    """What ``read_image`` makes of 8-bit levels, (..., H, W) float in [0, 1]; floats stay."""
+    return frames.to(torch.float32).div_(255.0) if frames.dtype == torch.uint8 else frames
 
 
 @dataclass(frozen=True)
@@ -153,8 +169,11 @@ class BurstInput(InputKind):
     def read(self, path: Path) -> Burst:
         """The frames of a folder in the order of their names, or a burst made from a picture.
 
+        Sizes are compared by the files' headers, before any pixel is read. Frames of 8 bits are held as such.
+
         Raises:
-            UserError: fewer than two frames, more than :data:`MOST_FRAMES`, or frames of different sizes.
+            UserError: fewer than two frames, more than :data:`MOST_FRAMES`, more than :data:`MOST_PIXELS` in all,
+                frames of different sizes, or one that cannot be read; the message names the file.
         """
         path = Path(path)
         if not path.is_dir():
@@ -162,31 +181,55 @@ class BurstInput(InputKind):
         files = list_images(path)
         if len(files) > MOST_FRAMES:
             raise UserError(f"{path}: {len(files)} pictures, expected the frames of one burst, at most {MOST_FRAMES}")
-        frames = [read_image(file) for file in files]
-        if len(frames) < 2:
+        if len(files) < 2:
             raise UserError(f"{path}: one frame ({files[0].name}), expected at least two pictures")
-        for file, frame in zip(files, frames, strict=True):
-            if frame.shape != frames[0].shape:
-                sizes = [f"{each.shape[-1]} x {each.shape[-2]}" for each in (frames[0], frame)]
-                raise UserError(f"{file}: {sizes[1]} pixels, expected {sizes[0]} as {files[0].name}")
-        return Burst(torch.cat(frames))
+        height, width = picture_size(files[0])
+        for file in files[1:]:
+            rows, columns = picture_size(file)
+            if (rows, columns) != (height, width):
+                raise UserError(f"{file}: {columns} x {rows} pixels, expected {width} x {height} as {files[0].name}")
+        if len(files) * height * width > MOST_PIXELS:
+            raise UserError(
+                f"{path}: {len(files)} frames of {width} x {height} pixels, "
+                f"{len(files) * height * width / 1e6:.0f} megapixels in all, expected at most {MOST_PIXELS / 1e6:.0f}"
+            )
+        return Burst(_read_frames(files, height, width))
 
     def check(self, given: Any) -> None:
         """Raise UserError unless it is a burst of at least two pictures."""
         if not isinstance(given, Burst):
             raise UserError(f"input is a {type(given).__name__}, expected a Burst (pipelines.burst_input)")
-        check_image(given.frames)
-        if given.frames.shape[0] < 2:
+        # Levels of 8 bits are all finite: the first frame's shape is enough.
+        check_image(self.preview(given) if given.stored.dtype == torch.uint8 else given.stored)
+        if given.stored.shape[0] < 2:
             raise UserError("burst of one frame, expected at least two")
 
     def like(self, given: Burst) -> Tensor:
         """(1, 3, H, W)."""
-        return given.frames[:1]
+        first = given.stored[:1]
+        return first.new_zeros((), dtype=torch.float32).expand_as(first) if first.dtype == torch.uint8 else first
 
     def crop(self, given: Burst, top: int, left: int, height: int, width: int) -> Burst:
-        """That part of every frame."""
-        return Burst(PICTURES.crop(given.frames, top, left, height, width))
+        """That part of every frame, as float; the whole burst stays as it is held."""
+        return Burst(_as_float(PICTURES.crop(given.stored, top, left, height, width)))
 
     def preview(self, given: Burst) -> Tensor:
         """The first frame."""
-        return given.frames[:1]
+        return _as_float(given.stored[:1])
+
+
+def _read_frames(files: list[Path], height: int, width: int) -> Tensor:
+    """(F, 3, H, W), uint8 where every frame is of 8 bits, else float32; one frame at a time is float beside them."""
+    frames = torch.empty(len(files), 3, height, width, dtype=torch.uint8)
+    for index, file in enumerate(files):
+        frame = read_image(file)[0]
+        if frame.shape != frames.shape[1:]:  # a header that says something else than its pixels
+            raise UserError(f"{file}: {frame.shape[-1]} x {frame.shape[-2]} pixels, expected {width} x {height}")
+        if frames.dtype == torch.uint8:
+            levels = (frame * 255.0).round_().to(torch.uint8)
+            if torch.equal(_as_float(levels), frame):
+                frame = levels
+            else:  # a deeper file: its precision is kept, and with it all frames are float
+                frames = _as_float(frames)
+        frames[index] = frame
+    return frames

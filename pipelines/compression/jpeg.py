@@ -22,9 +22,11 @@ class Jpeg(Codec):
         "chroma_quality": Parameter(
             -30, 30, 0, unit="libjpeg's scale", doc="Added to the quality for the chroma table; below 0 saves bytes."
         ),
-        "subsampling": Choice(("4:4:4", "4:2:2", "4:2:0"), "4:2:0", doc="Resolution of chroma."),
-        "progressive": Choice((False, True), False, doc="Coefficients by importance; mostly a little smaller."),
-        "optimize": Choice((True, False), True, doc="Huffman codes made for the picture."),
+        "subsampling": Choice(
+            ("4:4:4", "4:2:2", "4:2:0"), "4:2:0", doc="Resolution of chroma; 4:4:4 is the largest and the closest."
+        ),
+        "progressive": Choice((False, True), False, doc="Coefficients by importance; smaller at high quality only."),
+        "optimize": Choice((True, False), True, doc="Huffman codes made for the picture: smaller, the same pixels."),
     }
 
     def save_options(

@@ -15,9 +15,13 @@ class Jpeg2000(Codec):
     format = "JPEG2000"
     parameters: ClassVar[Parameters] = {
         "ratio": Parameter(3.0, 150.0, 20.0, unit=": 1", log=True, doc="Uncompressed to compressed bytes."),
-        "resolutions": Parameter(2, 5, 5, unit="levels", doc="Levels of the wavelet transform plus one.", integer=True),
-        "codeblock": Choice((16, 32, 64), 64, unit="px", doc="Side of the blocks that are coded apart."),
-        "reversible": Choice((False, True), False, doc="5/3 instead of 9/7 wavelet."),
+        "resolutions": Parameter(
+            2, 5, 5, unit="levels", doc="Levels of the wavelet transform plus one; more are closer.", integer=True
+        ),
+        "codeblock": Choice(
+            (16, 32, 64), 64, unit="px", doc="Side of the blocks that are coded apart; larger are closer."
+        ),
+        "reversible": Choice((False, True), False, doc="5/3 instead of 9/7 wavelet; less close."),
     }
 
     def save_options(self, ratio: float, resolutions: int, codeblock: int, reversible: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class JpegXL(Codec):
     format = "JXL"
     parameters: ClassVar[Parameters] = {
         "quality": Parameter(5, 98, 80, unit="libjxl's scale", doc="Larger is finer and larger.", integer=True),
-        "effort": Parameter(1, 7, 4, unit="level", doc="More is slower and smaller.", integer=True),
+        "effort": Parameter(1, 7, 4, unit="level", doc="More is slower and, at an equal error, smaller.", integer=True),
         "decoding_speed": Parameter(0, 4, 0, unit="level", doc="Larger decodes faster, at some quality.", integer=True),
     }
 

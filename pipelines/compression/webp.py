@@ -9,13 +9,15 @@ from pipelines.parameters import Parameter, Parameters
 
 
 class WebP(Codec):
-    """Lossy WebP. The deblocking and noise-shaping options are cwebp's alone: recipes/external_cwebp.yaml."""
+    """Lossy WebP. Presets, deblocking and noise shaping are cwebp's alone (recipes/external_cwebp.yaml)."""
 
     name = "compression.webp"
     format = "WEBP"
     parameters: ClassVar[Parameters] = {
         "quality": Parameter(1, 98, 75, unit="libwebp's scale", doc="Larger is finer and larger.", integer=True),
-        "method": Parameter(0, 6, 4, unit="level", doc="Effort; more is slower and smaller.", integer=True),
+        "method": Parameter(
+            0, 6, 4, unit="level", doc="Effort; more is slower and, at an equal error, smaller.", integer=True
+        ),
     }
 
     def save_options(self, quality: int, method: int) -> dict[str, Any]:

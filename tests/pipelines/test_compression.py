@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +14,18 @@ from PIL import Image
 from scipy.fft import dctn
 from scipy.stats import spearmanr
 
+from benchmarks.jpeg_tables import curve, saving
 from pipelines import load
 from pipelines.compression.base import coded
 from pipelines.compression.dct import block_dct, inverse_block_dct
 from pipelines.compression.jpeg_rate import estimated_bits
 from pipelines.compression.jpeg_tables import JpegTables, save_options
 from pipelines.compression.tables import standard_tables
-from pixelperfect_models.images import read_image
+from pixelperfect_models import PixelPerfect
+from pixelperfect_models.images import list_images, read_image
 
-CLEAN = Path(__file__).parents[2] / "recipes/photos/clean"
+ROOT = Path(__file__).parents[2]
+CLEAN = ROOT / "recipes/photos/clean"
 CODECS = ("jpeg", "webp", "avif", "jpegxl", "jpeg2000")
 
 
@@ -166,3 +171,39 @@ def test_the_dct_is_scipys() -> None:
     expected = dctn(plane[0, 0, 8:, 16:].numpy(), norm="ortho")
     assert np.allclose(blocks[1, 2].numpy(), expected)
     assert torch.allclose(inverse_block_dct(block_dct(plane), plane), plane)
+
+
+def sheet(names: tuple[str, ...]) -> torch.Tensor:
+    """Four crops of recipes/photos, (1, 3, 640, 640): judged at half size as large photos are, 320 pixels are not."""
+    crops = [read_image(ROOT / "recipes/photos" / name) for name in names]
+    return torch.cat([torch.cat(crops[:2], dim=3), torch.cat(crops[2:], dim=3)], dim=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["recipes", "kodak"])
+def test_the_learned_tables_save_bytes_on_photos_that_the_search_did_not_see(source: str, judge: PixelPerfect) -> None:
+    if source == "recipes":
+        names = (
+            ("clean/dog.png", "clean/nyc.png", "clean/sumac.png", "train/baby.webp"),
+            ("train/bulb.webp", "train/grass.webp", "train/guitar.webp", "train/house.webp"),
+        )
+        seen = {path.stem for path in (ROOT / "recipes/photos/seen").iterdir()}
+        assert not seen & {Path(name).stem for four in names for name in four}
+        photos = [sheet(four) for four in names]
+    elif "PIXELPERFECT_DATA" in os.environ:
+        photos = [
+            read_image(path)
+            for path in list_images(Path(os.environ["PIXELPERFECT_DATA"]) / "photos/test" / source)[::12]
+        ]
+    else:
+        pytest.skip("PIXELPERFECT_DATA is not set: no photos of the test folders")
+    pipeline = JpegTables()
+    learned = json.loads((ROOT / "docs/jpeg_tables.json").read_text(encoding="utf-8"))["parameters"]
+    saved = []
+    for photo in photos:
+        with torch.no_grad():
+            state = judge.prepare(photo)
+        curves = [curve(pipeline, parameters, photo, judge, state) for parameters in ({}, learned)]
+        assert saving(curves[0], curves[0], "judge") == pytest.approx(0.0, abs=1e-9)
+        saved.append(saving(curves[0], curves[1], "judge"))
+    assert min(saved) > 0.0 and np.mean(saved) > 0.05, saved
