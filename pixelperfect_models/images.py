@@ -7,6 +7,8 @@ orientation is applied.
 
 from __future__ import annotations
 
+import os
+import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from pixelperfect_models.errors import UserError
@@ -26,6 +29,9 @@ T = TypeVar("T")
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".jp2", ".avif")
 """File name endings that a folder of pictures is searched for."""
+
+DEEP_SUFFIXES = (".png", ".tif", ".tiff")
+"""File name endings of the kinds that :func:`write_image` writes with 16 bits."""
 
 MIN_SIDE = 16
 """The smallest side the judges take, pixels."""
@@ -136,9 +142,25 @@ def _size(path: Path, picture: Image.Image | TiffHeader) -> tuple[int, int]:
     width, height = picture.size
     if isinstance(picture, TiffImageFile):  # whose size is that after turning, or before, depending on Pillow's version
         width, height = int(picture.tag_v2[256]), int(picture.tag_v2[257])
-    # Orientations from 5 on are turned by 90 degrees.
-    turned = _orientation(picture) >= 5
+    # Orientations from 5 on are turned by 90 degrees. Pillow decodes a whole PNG to look for what is behind its pixels.
+    before = isinstance(picture, PngImageFile) and not _says_more_behind_its_pixels(path)
+    exif = Image.Image.getexif(picture) if before else picture.getexif()
+    turned = int(exif.get(ExifTags.Base.Orientation, 1)) >= 5
     return (width, height) if turned else (height, width)
+
+
+def _says_more_behind_its_pixels(path: Path) -> bool:
+    """Whether a PNG has EXIF or text after its data; of every chunk only the head is read."""
+    with path.open("rb") as stream:
+        stream.seek(8)
+        data = False
+        while len(head := stream.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if data and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            data |= kind == b"IDAT"
+            stream.seek(length + 4, os.SEEK_CUR)
+    return False
 
 
 @contextmanager
@@ -207,22 +229,36 @@ def read_mask(path: str | Path) -> torch.Tensor:
     return read_image(path).mean(dim=1, keepdim=True)
 
 
-def write_image(path: str | Path, image: torch.Tensor | np.ndarray) -> Path:
-    """Write a (1, 3, H, W), (3, H, W) tensor or (H, W, 3) array in [0, 1] as 8-bit, by the file name's ending.
+def write_image(path: str | Path, image: torch.Tensor | np.ndarray, bits: int = 8) -> Path:
+    """Write a (1, 3, H, W), (3, H, W) tensor or (H, W, 3) array in [0, 1], by the file name's ending.
 
-    JPEG and WebP are written at quality 95. Raises UserError when the folder cannot be written.
+    JPEG and WebP are written at quality 95.
+
+    Args:
+        bits: per colour, 8 or 16. :func:`read_image` gives values back to half a step of it: 1 / 510 or 1 / 131070
+            (where the kind of file is lossless).
+
+    Raises:
+        UserError: the folder cannot be written, or 16 bits for another file than PNG or TIFF.
+        ValueError: ``bits`` is neither 8 nor 16.
     """
     path = Path(path)
+    if bits not in (8, 16):
+        raise ValueError(f"write_image: bits = {bits!r}, expected 8 or 16")
+    suffix = path.suffix.lower()
+    if bits == 16 and suffix not in DEEP_SUFFIXES:
+        raise UserError(f"{path}: 16 bits can be written as {', '.join(DEEP_SUFFIXES)}; choose one of these, or 8 bits")
     array = to_array(image) if isinstance(image, torch.Tensor) else image
-    pixels = np.round(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
+    steps = 2**bits - 1
+    pixels = np.round(np.clip(array, 0.0, 1.0) * float(steps)).astype(np.uint8 if bits == 8 else np.uint16)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path, quality=95) if path.suffix.lower() in (
-            ".jpg",
-            ".jpeg",
-            ".webp",
-            ".avif",
-        ) else Image.fromarray(pixels).save(path)
+        if bits == 16:  # of which Pillow writes grey alone
+            path.write_bytes(cv2.imencode(suffix, pixels[:, :, ::-1])[1].tobytes())
+        elif suffix in (".jpg", ".jpeg", ".webp", ".avif"):
+            Image.fromarray(pixels).save(path, quality=95)
+        else:
+            Image.fromarray(pixels).save(path)
     except PermissionError:
         raise UserError(f"{path}: cannot be written (permission denied); choose another folder") from None
     except (OSError, ValueError) as error:

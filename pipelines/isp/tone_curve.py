@@ -40,6 +40,8 @@ class ToneCurve(Stage):
         """(N, 3, H, W) to the same."""
         encoded = srgb_encode(image)
         powered = encoded * encoded.clamp(min=1e-4) ** (gamma - 1.0)
-        # A cubic through 0, the pivot and 1 that is added to the identity; monotonic for |contrast| <= 1.
+        # A cubic through 0, the pivot and 1 that is added to the identity. So scaled that for |contrast| <= 1 the curve
+        # rises at either end, and with that everywhere: tones never change places.
         inside = powered.clamp(0.0, 1.0)
-        return powered + contrast * 2.0 * inside * (1.0 - inside) * (inside - pivot)
+        cubic = inside * (1.0 - inside) * (inside - pivot) / torch.maximum(pivot, 1.0 - pivot)
+        return powered + contrast * cubic

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
+from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import (
     ImageFileError,
     list_images,
@@ -47,6 +48,42 @@ def test_16_bit_keeps_its_precision(tmp_path: Path, suffix: str) -> None:
     deep = (np.arange(24 * 32 * 3, dtype=np.uint16) * 28).reshape(24, 32, 3)
     cv2.imwrite(str(tmp_path / f"deep.{suffix}"), deep[:, :, ::-1])
     assert np.allclose(to_array(read_image(tmp_path / f"deep.{suffix}")), deep / 65535.0, atol=1e-7)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "tiff", "PNG"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_what_is_written_is_read_back_to_half_a_step(tmp_path: Path, suffix: str, bits: int) -> None:
+    image = torch.rand(1, 3, 24, 32, generator=torch.Generator().manual_seed(0)) * 1.2 - 0.1
+    file = write_image(tmp_path / "deep" / f"a.{suffix}", image, bits=bits)
+    expected = image.clamp(0, 1).double()
+    again = read_image(file).double()
+    assert float((again - expected).abs().max()) <= 0.5 / (2**bits - 1) + 1e-7
+    assert torch.equal(again == 0, expected < 0.5 / (2**bits - 1))  # black stays black
+    assert cv2.imread(str(file), cv2.IMREAD_UNCHANGED).dtype == (np.uint8 if bits == 8 else np.uint16)
+    assert picture_size(file) == (24, 32)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    steps=st.sampled_from([255, 1023, 4095, 65535]), seed=st.integers(0, 2**20), suffix=st.sampled_from(["png", "tif"])
+)
+def test_levels_of_up_to_16_bits_are_exact_in_16_bit_files(
+    steps: int, seed: int, suffix: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    levels = np.random.default_rng(seed).integers(0, steps + 1, (16, 20, 3))
+    file = tmp_path_factory.getbasetemp() / f"levels.{suffix}"
+    write_image(file, levels / steps, bits=16)
+    assert np.array_equal(np.round(read_array(file).astype(np.float64) * steps), levels)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "avif", "bmp", "ppm", "jp2", "xyz"])
+def test_16_bits_are_refused_where_the_file_holds_8(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / "out" / f"a.{suffix}"
+    with pytest.raises(UserError, match=rf"a\.{suffix}: 16 bits can be written as \.png, \.tif, \.tiff"):
+        write_image(file, torch.zeros(1, 3, 16, 16), bits=16)
+    assert not file.parent.exists()
+    with pytest.raises(ValueError, match="bits = 10, expected 8 or 16"):
+        write_image(tmp_path / "a.png", torch.zeros(1, 3, 16, 16), bits=10)
 
 
 def test_16_bit_grey_becomes_three_channels(tmp_path: Path) -> None:
@@ -184,8 +221,9 @@ def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_of_the_output_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("in the way")
-    with pytest.raises(ValueError, match="out"):
-        write_image(tmp_path / "out" / "a.png", torch.zeros(1, 3, 16, 16))
+    for bits in (8, 16):
+        with pytest.raises(UserError, match=r"out/a\.png: cannot be written"):
+            write_image(tmp_path / "out" / "a.png", torch.zeros(1, 3, 16, 16), bits=bits)
 
 
 def test_masks_are_one_channel_and_folders_list_only_pictures(tmp_path: Path) -> None:
@@ -216,6 +254,26 @@ def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path: Path, header:
         with pytest.raises(ImageFileError, match=r"huge.png: (more than 178 megapixels|not a picture|the picture is)"):
             read_image(tmp_path / "huge.png")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
+
+
+@pytest.mark.parametrize("header", [png_header, ppm_header])
+def test_sizes_come_from_headers_alone(tmp_path: Path, header: Callable[[int, int], bytes]) -> None:
+    (tmp_path / "huge.png").write_bytes(header(12_000, 10_000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert picture_size(tmp_path / "huge.png") == (10_000, 12_000)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB; the pixels are 360 megabytes
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_turns_its_size(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(colour()).save(tmp_path / "a.png", exif=exif)
+    data = (tmp_path / "a.png").read_bytes()
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + struct.unpack(">I", data[start : start + 4])[0]
+    last = data.index(b"IEND") - 4
+    (tmp_path / "a.png").write_bytes(data[:start] + data[end:last] + data[start:end] + data[last:])
+    assert picture_size(tmp_path / "a.png") == read_array(tmp_path / "a.png").shape[:2] == colour().shape[1::-1]
 
 
 def test_a_text_chunk_that_unpacks_to_megabytes_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +14,26 @@ from tuner.cli.run_dir import RunDir, read_best
 from tuner.cli.session import use_all_cores
 
 
+class Bits(StrEnum):
+    """Depths of the PNG files."""
+
+    eight = "8"
+    sixteen = "16"
+
+
 def apply(
     run_dir: RunDir,
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures of any size.")],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Where the outputs go. Default: RUN/applied."),
+    ] = None,
+    bits: Annotated[
+        Bits | None,
+        typer.Option(
+            "--bits",
+            help="Of the PNG files, per colour. Default: 8; 16 where the pipeline's output_bits are more than 8.",
+        ),
     ] = None,
 ) -> None:
     """Run the pipeline with a run's best parameters on other pictures, at their full size, and write PNG files."""
@@ -29,6 +44,9 @@ def apply(
     name, options, parameters = read_best(run_dir)
     pipeline = pipelines.load(name, options)
     pipeline.resolve(parameters)  # refused before the first picture, not after
+    if bits is None:
+        # The ISP has this attribute; what says nothing of its depth is written as pictures mostly are.
+        bits = Bits.sixteen if (getattr(pipeline, "output_bits", None) or 8) > 8 else Bits.eight
     folder = run_dir / "applied" if out is None else out
     outputs = [folder / f"{stem}.png" for stem in unique_names(inputs)]
     for path, output in zip(inputs, outputs, strict=True):
@@ -39,6 +57,6 @@ def apply(
     rows = []
     for path, output in zip(inputs, outputs, strict=True):
         result = pipeline.run(pipeline.input.read(path), parameters)
-        write_image(output, result.image)
+        write_image(output, result.image, bits=int(bits))
         rows.append((str(path), str(output), result.measures["seconds"]))
     table(("input", "output", "seconds"), rows)
