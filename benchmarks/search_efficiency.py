@@ -51,9 +51,9 @@ ENTRIES = (
     Entry("lbfgsb", lambda seed: GradientSearch(optimizer="lbfgsb", starts=1, steps=33, seed=seed), ("isp",), False),
     Entry("adam", lambda seed: GradientSearch(optimizer="adam", starts=1, steps=33, seed=seed), ("isp",), False),
     Entry("hybrid", lambda seed: HybridSearch(trials=11, steps=5, seed=seed), ("isp_choice",), peer=False),
-    Entry("gp", lambda seed: OptunaSearch(sampler="gp", trials=BUDGET, seed=seed), TASKS[:-1]),
+    Entry("gp", lambda seed: OptunaSearch(sampler="gp", trials=BUDGET, seed=seed)),
     Entry("cmaes", lambda seed: OptunaSearch(sampler="cmaes", trials=BUDGET, seed=seed), TASKS[:-1]),
-    Entry("random", lambda seed: OptunaSearch(sampler="random", trials=BUDGET, seed=seed), TASKS[:-1]),
+    Entry("random", lambda seed: OptunaSearch(sampler="random", trials=BUDGET, seed=seed)),
 )
 
 

@@ -412,7 +412,7 @@ def test_trials_that_were_stopped_early_and_what_that_saved(tmp_path: Path) -> N
     run_dir = make_run(tmp_path, search=search)
     saved = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["pruning"]
     page = make_report(run_dir)
-    assert 0 < saved["pruned"] and saved["share"] < 0.9
+    assert saved["pruned"] > 0 and saved["share"] < 0.9
     assert f"stopped early: {100 * saved['share']:.0f} % of the pictures looked at" in page
     assert f"pruned ({saved['pruned']})" in page
     assert "stopped after" in page
