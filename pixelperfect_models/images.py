@@ -144,10 +144,9 @@ def _size(path: Path, picture: Image.Image | TiffHeader) -> tuple[int, int]:
         width, height = int(picture.tag_v2[256]), int(picture.tag_v2[257])
     # Orientations from 5 on are turned by 90 degrees. Pillow decodes a whole PNG to look for what is behind its pixels.
     if isinstance(picture, PngImageFile) and not _says_more_behind_its_pixels(path):
-        exif = Image.Image.getexif(picture)
+        turned = int(Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1)) >= 5
     else:
-        exif = picture.getexif()
-    turned = int(exif.get(ExifTags.Base.Orientation, 1)) >= 5
+        turned = _orientation(picture) >= 5
     return (width, height) if turned else (height, width)
 
 
