@@ -103,7 +103,7 @@ def test_what_is_no_sound_raw_file_is_refused_by_name(tmp_path: Path) -> None:
     for name, reason in (
         ("cut.dng", "the RAW data is broken or truncated"),
         ("text.dng", "not a RAW file that LibRaw can read"),
-        ("small.dng", "64 x 14 pixels, expected at least 16 x 16"),
+        ("small.dng", "not a RAW file that LibRaw can read"),  # it takes none of less than 22 rows
         ("missing.dng", "no such file"),
     ):
         with pytest.raises(RawFileError) as error:
