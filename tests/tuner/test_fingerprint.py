@@ -55,6 +55,8 @@ def test_the_programs_own_code_and_its_libraries_are_remembered(
     def made_with() -> dict[str, str]:
         return fingerprint(recipe, pipelines.load("denoise.bilateral"), FakeJudge())
 
+    fresh = importlib.import_module("tuner.fingerprint")._code
+    fresh.cache_clear()
     first = made_with()
     assert first["library torch"].split("+")[0] == torch.__version__.split("+")[0]
     # Another checkout: the same packages with one line of a pipeline changed.
@@ -62,7 +64,6 @@ def test_the_programs_own_code_and_its_libraries_are_remembered(
     for package in ("pipelines", "pixelperfect_models", "tuner"):
         source = Path(importlib.import_module(package).__file__ or "").parent
         shutil.copytree(source, other / package, ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
-    fresh = importlib.import_module("tuner.fingerprint")._code
     monkeypatch.setattr("importlib.resources.files", lambda package: other / package)
     fresh.cache_clear()
     assert made_differences(first, made_with()) == []  # wherever it lies
