@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from pipelines.inputs import InputKind
-from pipelines.isp.mosaic import RAW_SUFFIXES, RawFileError, open_raw
+from pipelines.isp.mosaic import RAW_SUFFIXES, open_raw
 from pixelperfect_models.errors import UserError
-from pixelperfect_models.images import MIN_SIDE, to_tensor
+from pixelperfect_models.images import to_tensor
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,13 @@ class RawPathInput(InputKind):
     suffixes = RAW_SUFFIXES
 
     def read(self, path: Path) -> RawPath:
-        """Decoded once, for the size and to refuse what is broken. Raises RawFileError."""
+        """Decoded once, for the size and to refuse what is broken. Raises RawFileError.
+
+        LibRaw itself takes no sides below 22 pixels.
+        """
         path = Path(path)
         with open_raw(path) as raw:
             height, width = rendered_size(raw)
-        if min(height, width) < MIN_SIDE:
-            raise RawFileError(f"{path}: {width} x {height} pixels, expected at least {MIN_SIDE} x {MIN_SIDE}")
         return RawPath(path.absolute(), height, width, (0, 0, height, width))
 
     def check(self, given: Any) -> None:

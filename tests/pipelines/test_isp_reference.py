@@ -120,7 +120,9 @@ def test_pictures_stand_as_libraw_turns_and_mirrors_them(
     tmp_path: Path, orientation: int, sides: tuple[int, int]
 ) -> None:
     tags = {ORIENTATION: (UNSIGNED_SHORT, 1, orientation)}
-    linear, encoded = agreement(photo_dng(tmp_path / f"orientation_{orientation}.dng", "GBRG", sides, tags))
+    linear, encoded = agreement(
+        photo_dng(tmp_path / f"orientation_{orientation}_{sides[1]}x{sides[0]}.dng", "GBRG", sides, tags)
+    )
     assert linear >= 85.0 and encoded >= 70.0
 
 

@@ -9,16 +9,18 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import rawpy
 import tifffile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.isp.mosaic import Mosaic, MosaicInput, RawFileError, read_raw
+from pipelines.isp.mosaic import Mosaic, MosaicInput, RawFileError, _from_libraw, read_raw
 from pixelperfect_models.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -102,6 +104,25 @@ def test_without_a_usable_matrix_colours_stay_the_cameras(tmp_path: Path) -> Non
         write_dng(tmp_path / "none.dng", DATA, without=(COLOR_MATRIX,)),
     ):
         assert torch.equal(read_raw(path).shot.color_matrix, torch.eye(3))
+
+
+@pytest.mark.parametrize("flip", range(8))
+@pytest.mark.parametrize("margins", [(0, 0), (1, 0), (0, 3), (5, 7)])
+def test_the_phase_is_that_of_the_first_visible_pixel(margins: tuple[int, int], flip: int) -> None:
+    """Odd margins too, which LibRaw makes even in a DNG but not in the formats of some cameras."""
+    top, left = margins
+    colors = np.tile(np.array([[0, 1], [3, 2]], np.uint8), (20, 25))  # of the whole frame: RGGB, second green 3
+    visible = (slice(top, top + 31), slice(left, left + 37))
+    sizes = SimpleNamespace(top_margin=top, left_margin=left, height=31, width=37, flip=flip)
+    raw = SimpleNamespace(
+        **{"sizes": sizes, "raw_type": rawpy.RawType.Flat, "raw_pattern": colors[:2, :2], "color_desc": b"RGBG"},
+        **{"raw_image_visible": (100 + 10 * colors.astype(np.uint16))[visible], "black_level_per_channel": [100] * 4},
+        **{"white_level": 110, "camera_whitebalance": [2.0, 1.0, 1.5, 0.0], "color_matrix": np.eye(3, 4)},
+    )
+    mosaic = _from_libraw(raw, Path("stub.raw"))
+    corner = mosaic.data[0, 0, :2, :2].round().int().ravel().tolist()  # each pixel's value is its colour's number
+    assert mosaic.shot.cfa == "".join("RGBG"[color] for color in corner)
+    assert mosaic.data.shape[2:] == ((36, 30) if flip & 4 else (30, 36))
 
 
 def test_other_mosaics_are_refused_by_what_they_are(tmp_path: Path) -> None:
