@@ -22,7 +22,7 @@ from pixelperfect_models.errors import UserError, suggest
 
 # XYZ (D65) to the colours of one camera, of the four that Brooks et al. sample from; linear sRGB to XYZ (IEC 61966).
 _XYZ_TO_CAMERA = ((1.0234, -0.2969, -0.2266), (-0.5625, 1.6328, -0.0469), (-0.0703, 0.2188, 0.6406))
-_SRGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
+SRGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 
 
 @dataclass(frozen=True)
@@ -89,5 +89,5 @@ class Simulation:
 
 def camera_matrix() -> Tensor:
     """(3, 3): white-balanced colours of the simulated camera to linear sRGB, rows summing to 1."""
-    forward = torch.tensor(_XYZ_TO_CAMERA, dtype=torch.float64) @ torch.tensor(_SRGB_TO_XYZ, dtype=torch.float64)
+    forward = torch.tensor(_XYZ_TO_CAMERA, dtype=torch.float64) @ torch.tensor(SRGB_TO_XYZ, dtype=torch.float64)
     return torch.linalg.inv(forward / forward.sum(1, keepdim=True)).float()

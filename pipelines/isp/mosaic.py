@@ -18,7 +18,7 @@ from pipelines.inputs import InputKind
 from pipelines.isp.cfa import PATTERNS
 from pipelines.isp.color_matrix import ColorMatrix
 from pipelines.isp.demosaic import Demosaic
-from pipelines.isp.inverse import _SRGB_TO_XYZ, Simulation
+from pipelines.isp.inverse import SRGB_TO_XYZ, Simulation
 from pipelines.isp.stage import Shot
 from pipelines.isp.tone_curve import srgb_encode
 from pipelines.isp.white_balance import WhiteBalance
@@ -214,7 +214,7 @@ def _color_matrix(raw: Any) -> np.ndarray:
     matrix = np.asarray(raw.color_matrix, dtype=np.float64)[:3, :3]
     if not _is_regular(matrix):
         # Only DNG files and a few cameras carry their own; for the others LibRaw has Adobe's XYZ to camera matrices.
-        forward = np.asarray(raw.rgb_xyz_matrix, dtype=np.float64)[:3] @ np.array(_SRGB_TO_XYZ)
+        forward = np.asarray(raw.rgb_xyz_matrix, dtype=np.float64)[:3] @ np.array(SRGB_TO_XYZ)
         if not _is_regular(forward):
             return np.eye(3)
         matrix = np.linalg.inv(forward / forward.sum(1, keepdims=True))
