@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import struct
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -121,12 +121,12 @@ def _pixels(path: Path, picture: Image.Image | TiffHeader) -> np.ndarray:
         or picture.mode.startswith(("I", "F"))
         or (picture.format in ("PNG", "TIFF") and _is_16_bit(path, picture))
     ):
-        return _upright(_read_deep(path), _orientation(picture))
+        return _upright(_read_deep(path), _orientation(picture.getexif()))
     return _read_8_bit(path, picture)
 
 
-def _orientation(picture: Image.Image | TiffHeader) -> int:
-    return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+def _orientation(exif: Mapping[int, Any]) -> int:
+    return int(exif.get(ExifTags.Base.Orientation, 1))
 
 
 def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -144,9 +144,9 @@ def _size(path: Path, picture: Image.Image | TiffHeader) -> tuple[int, int]:
         width, height = int(picture.tag_v2[256]), int(picture.tag_v2[257])
     # Orientations from 5 on are turned by 90 degrees. Pillow decodes a whole PNG to look for what is behind its pixels.
     if isinstance(picture, PngImageFile) and not _says_more_behind_its_pixels(path):
-        turned = int(Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1)) >= 5
+        turned = _orientation(Image.Image.getexif(picture)) >= 5
     else:
-        turned = _orientation(picture) >= 5
+        turned = _orientation(picture.getexif()) >= 5
     return (width, height) if turned else (height, width)
 
 

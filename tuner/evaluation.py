@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pixelperfect_models.errors import PixelPerfectError
+from tuner.trials import total_violation
 
 
 class EvaluationError(PixelPerfectError):
@@ -77,7 +78,7 @@ class Evaluation:
     @property
     def violation(self) -> float:
         """By how much limits are broken, as shares of them added up; 0 where all are kept."""
-        return sum(max(0.0, amount) for amount in self.constraints.values())
+        return total_violation(self.constraints)
 
     @property
     def standing(self) -> tuple[float, float]:

@@ -24,10 +24,14 @@ def succession(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _rank(trial: FrozenTrial) -> tuple[float, float]:
-    violation = sum(max(0.0, amount) for amount in trial.constraints.values())
     value = value_of(trial)
     assert value is not None  # a completed trial has one
-    return -violation, value
+    return -total_violation(trial.constraints), value
+
+
+def total_violation(constraints: Mapping[str, float]) -> float:
+    """By how much limits are broken, as shares of them added up; 0 where all are kept."""
+    return sum(max(0.0, violation) for violation in constraints.values())
 
 
 def value_of(trial: FrozenTrial) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from pipelines.isp.tone_curve import srgb_encode
 from pipelines.isp.white_balance import WhiteBalance
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import MIN_SIDE, SUFFIXES, read_image
+from pixelperfect_models.tiff_header import is_dng
 
 RAW_SUFFIXES = (
     *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".pef"),
@@ -69,7 +69,7 @@ class MosaicInput(InputKind):
         """A RAW file as it is, a picture through the inverse ISP."""
         path = Path(path)
         if path.suffix.lower() in SUFFIXES:
-            if path.is_file() and _is_dng(path):
+            if path.is_file() and is_dng(path):
                 # Else it would be a broken TIFF to the reader of pictures, or its thumbnail taken for the picture.
                 raise RawFileError(f"{path}: a DNG under the name of a picture, expected its name to end in .dng")
             picture = read_image(path)
@@ -223,16 +223,3 @@ def _color_matrix(raw: Any) -> np.ndarray:
 
 def _is_regular(matrix: np.ndarray) -> bool:
     return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) >= 1e-6)
-
-
-def _is_dng(path: Path) -> bool:
-    """Whether a file is a TIFF whose first directory has the tag DNGVersion (Adobe DNG 1.4, appendix A)."""
-    with path.open("rb") as stream:
-        head = stream.read(8)
-        order = {b"II*\0": "<", b"MM\0*": ">"}.get(head[:4])
-        if order is None or len(head) < 8:
-            return False
-        stream.seek(struct.unpack(f"{order}I", head[4:])[0])
-        (count,) = struct.unpack(f"{order}H", stream.read(2).rjust(2, b"\0"))
-        fields = stream.read(12 * count)
-    return any(struct.unpack_from(f"{order}H", fields, at)[0] == 50706 for at in range(0, len(fields) - 11, 12))

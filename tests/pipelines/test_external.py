@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
 import subprocess
@@ -15,7 +14,9 @@ import torch
 from PIL import Image
 
 from pipelines import OptionsError, PipelineError, load
-from pixelperfect_models.images import read_image, write_image
+from pixelperfect_models.images import read_image
+from tests.needs import need_program
+from tests.pipelines.command_recipe import command_recipe
 from tuner.cli import main
 
 CLEAN = Path(__file__).parents[2] / "recipes/photos/clean"
@@ -171,8 +172,7 @@ def test_a_missing_program_names_its_debian_package(monkeypatch: pytest.MonkeyPa
 
 
 def test_cjpeg_gives_what_pillow_gives(tmp_path: Path) -> None:
-    if shutil.which("cjpeg") is None:  # CI installs it
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("cjpeg is missing: apt-get install libjpeg-turbo-progs")
+    need_program("cjpeg")
     command = ["cjpeg", "-quality", "{quality}", "-optimize", "-outfile", "{output}", "{input}"]
     quality = {"quality": {"low": 1, "high": 100, "default": 75, "integer": True}}
     pipeline = load(
@@ -186,13 +186,7 @@ def test_cjpeg_gives_what_pillow_gives(tmp_path: Path) -> None:
 
 
 def test_a_run_with_a_failing_program_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_image(tmp_path / "in.png", torch.rand(1, 3, 64, 64))
     (tmp_path / "fail.py").write_text("import sys; print('cannot open display', file=sys.stderr); sys.exit(1)")
-    (tmp_path / "recipe.yaml").write_text(
-        "pipeline:\n  name: command\n  options:\n"
-        f"    command: ['{sys.executable}', '{tmp_path}/fail.py', '{{amount}}', '{{input}}', '{{output}}']\n"
-        "    parameters: {amount: {low: 0, high: 1, default: 0.5}}\n  search: {amount: {}}\n"
-        "images: {input: in.png, reference: input}\nsearch: {strategy: optuna, trials: 2}\n"
-    )
-    assert main(["run", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run"), "--quiet"]) == 1
+    recipe = command_recipe(tmp_path, "fail.py")
+    assert main(["run", str(recipe), "--out", str(tmp_path / "run"), "--quiet"]) == 1
     assert "it said: cannot open display" in capsys.readouterr().err

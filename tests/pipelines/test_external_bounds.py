@@ -18,7 +18,7 @@ import torch
 
 from pipelines import PipelineError, load
 from pipelines.process import work_folder
-from pixelperfect_models.images import write_image
+from tests.pipelines.command_recipe import command_recipe
 
 PICTURE = torch.rand(1, 3, 24, 40, generator=torch.Generator().manual_seed(0)).mul(255).round() / 255
 ROOT = Path(__file__).parents[2]
@@ -96,14 +96,7 @@ def hang(tmp_path: Path, mark: str) -> Path:
         f"open({str(tmp_path / 'started')!r}, 'w').close()\n"
         "time.sleep(120)\n"
     )
-    write_image(tmp_path / "in.png", torch.rand(1, 3, 64, 64))
-    (tmp_path / "recipe.yaml").write_text(
-        "pipeline:\n  name: command\n  options:\n    timeout: 100\n"
-        f"    command: ['{sys.executable}', '{tmp_path}/hang.py', {mark}_parent, '{{a}}', '{{input}}', '{{output}}']\n"
-        "    parameters: {a: {low: 0, high: 1, default: 0.5}}\n  search: {a: {}}\n"
-        "images: {input: in.png, reference: input}\nsearch: {strategy: optuna, trials: 2}\n"
-    )
-    return tmp_path / "recipe.yaml"
+    return command_recipe(tmp_path, "hang.py", f"{mark}_parent", timeout=100.0)
 
 
 @LINUX

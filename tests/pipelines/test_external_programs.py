@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,16 +14,10 @@ import yaml
 from pipelines import PipelineError, load
 from pipelines.external import PACKAGES
 from pixelperfect_models.images import read_image, write_image
+from tests.needs import need_program
 
 ROOT = Path(__file__).parents[2]
 PICTURE = read_image(ROOT / "recipes/photos/clean/dog.png")[..., 40:168, 20:212].contiguous()
-
-
-def need(program: str) -> None:
-    """Skip, by name, where a program is not installed; where CI should have installed it, fail."""
-    if shutil.which(program) is None:
-        message = f"{program} is missing: apt-get install {PACKAGES[program]}"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +32,7 @@ def test_a_recipes_program_gives_what_it_gives_by_hand(
     tmp_path: Path, recipe: str, programs: tuple[str, ...], coarser: dict[str, float]
 ) -> None:
     for name in programs:
-        need(name)
+        need_program(name)
     options = yaml.safe_load((ROOT / "recipes" / f"{recipe}.yaml").read_text())["pipeline"]["options"]
     pipeline = load("command", options)
     output = pipeline.run(PICTURE)

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from pipelines import PipelineError, load
 from pipelines.external import Command
-from pixelperfect_models.images import write_image
+from tests.pipelines.command_recipe import command_recipe
 from tests.tuner.fake_judge import FakeJudge
 from tuner.recipe_file import load_recipe
 from tuner.runner import run
@@ -84,7 +84,6 @@ def test_a_program_cannot_make_reading_it_hang(tmp_path: Path) -> None:
 
 def test_a_study_keeps_it_with_failed_and_finished_trials(tmp_path: Path) -> None:
     """The third trial of six fails; the second says nothing."""
-    write_image(tmp_path / "in.png", torch.rand(1, 3, 64, 64))
     (tmp_path / "program.py").write_text(
         "import pathlib, shutil, sys\n"
         f"seen = pathlib.Path({str(tmp_path / 'seen')!r})\n"
@@ -94,13 +93,8 @@ def test_a_study_keeps_it_with_failed_and_finished_trials(tmp_path: Path) -> Non
         "if number == 2: sys.exit('cannot go on')\n"
         "shutil.copy(*sys.argv[2:])\n"
     )
-    (tmp_path / "recipe.yaml").write_text(
-        "pipeline:\n  name: command\n  options:\n"
-        f"    command: ['{sys.executable}', '{tmp_path}/program.py', '{{amount}}', '{{input}}', '{{output}}']\n"
-        "    parameters: {amount: {low: 0, high: 1, default: 0.5}}\n  search: {amount: {}}\n"
-        "images: {input: in.png, reference: input}\nsearch: {strategy: optuna, trials: 6}\n"
-    )
-    run(load_recipe(tmp_path / "recipe.yaml"), tmp_path / "run", quiet=True, judge=FakeJudge())
+    recipe = command_recipe(tmp_path, "program.py", trials=6)
+    run(load_recipe(recipe), tmp_path / "run", quiet=True, judge=FakeJudge())
     trials = open_study(tmp_path / "run").trials
     good, bad = TrialState.COMPLETE, TrialState.FAIL
     assert [trial.state for trial in trials] == [good, good, bad, good, good, good]

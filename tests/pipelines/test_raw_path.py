@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from pipelines.isp.mosaic import MosaicInput, RawFileError
 from pipelines.raw_path import RawPathInput
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import to_tensor
+from tests.needs import need_program
 from tests.pipelines.test_isp_reference import libraw, photo_dng
 from tests.pipelines.test_raw_files import (
     ACTIVE_AREA,
@@ -115,9 +114,7 @@ def test_what_is_no_sound_raw_file_is_refused_by_name(tmp_path: Path) -> None:
 
 def developer(parameters: Mapping[str, Any] | None = None, *arguments: str) -> Pipeline:
     """dcraw_emu, bilinear, the file's white balance, sRGB, 16 bit; skips without it, but on CI it must be there."""
-    if shutil.which("dcraw_emu") is None:
-        message = "dcraw_emu is missing: apt-get install libraw-bin"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+    need_program("dcraw_emu")
     plain = ["dcraw_emu", "-w", "-W", "-q", "0", "-g", "2.4", "12.92", "-c", "0", "-6", "-T", *arguments]
     options = {"raw": True, "output_format": "tiff", "parameters": parameters or {}}
     return pipelines.load("command", {**options, "command": [*plain, "-Z", "{output}", "{input}"]})

@@ -9,7 +9,6 @@ import json
 import math
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ import pytest
 import yaml
 
 import pipelines
-from pipelines.external import PACKAGES
 from pixelperfect_models import PixelPerfect
+from tests.needs import need_program
 from tests.tuner.command import ROOT, tuner
 from tuner import load_recipe
 from tuner.cli import main
@@ -60,9 +59,7 @@ def need(name: str) -> Path:
         if not (Path(os.environ.get("PIXELPERFECT_DATA", "/nonexistent")) / folder).is_dir():
             pytest.skip(f"{name}: there is no folder {folder} in PIXELPERFECT_DATA")
     for program in programs(recipe):
-        if shutil.which(program) is None:
-            where = f" (Debian: {PACKAGES[program]})" if program in PACKAGES else ""
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{name}: {program}{where} is not installed")
+        need_program(program)
     return recipe
 
 

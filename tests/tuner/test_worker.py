@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 import tuner.pool
 from pixelperfect_models.errors import UserError
+from tests.needs import need
 from tests.tuner.command import ROOT, environment
 from tests.tuner.fake_judge import FakeJudge
 from tests.tuner.mysql import MySql
@@ -234,12 +235,6 @@ def test_what_a_study_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no study 's'; start it by tuner run --storage"):
         work(open_store(f"sqlite:///{tmp_path}/study.db", "s"))
     assert without_password("postgresql://me:secret@host/d") == "postgresql://me@host/d"
-
-
-def need(there: bool, message: str) -> None:
-    """Skip, by name, where a server's programs are not there; where CI should have installed them, fail."""
-    if not there:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
 
 
 def reachable_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
