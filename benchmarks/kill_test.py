@@ -1,14 +1,15 @@
 """``kill -9`` at random moments: no finished trial lost, none left running, and exactly as many trials as asked for.
 
-    python benchmarks/kill_test.py [--kills 10] [--seed 0] [--only single|workers|postgresql]
+    python benchmarks/kill_test.py [--kills 10] [--seed 0] [--only single|workers|postgresql|proxy]
 
-Three ways to run a search whose trials take 50 ms (a tiny pipeline, a judge without networks), each killed ``--kills``
+Four ways to run a search whose trials take 50 ms (a tiny pipeline, a judge without networks), each killed ``--kills``
 times and started again as a user would:
 
 - ``single``: one process, embedded study; it is killed.
 - ``workers``: the run and two workers that joined its folder; one of the three is killed, whichever.
 - ``postgresql``: a run and a worker on a PostgreSQL server; in turns the server's main process, the run and the worker
-  are killed.
+  are killed;
+- ``proxy``: the same behind ``tuner storage-proxy``, which is killed in the server's stead.
 
 Before each kill the finished trials are read; after it all of them must still be there, unchanged. When the kills are
 over the search runs to its end. Processes are forked from this one, which has imported everything, so that most of the
@@ -38,6 +39,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pixelperfect_models.errors import UserError
 from tests.tuner.fake_judge import FakeJudge
 from tests.tuner.postgres import Postgres, binaries
+from tests.tuner.storage_proxy import StorageProxy
 from tests.tuner.tiny_pipelines import make_recipe, register
 from tuner import worker
 from tuner.claims import INTERRUPTED, SLOT
@@ -58,10 +60,13 @@ class Search:
         url: of the server, or None: embedded.
         helpers: workers beside the run.
         trials: the budget.
+        database: of a proxy at ``url``, the database behind it; it is read from this process, which must not speak gRPC
+            since it forks.
     """
 
-    def __init__(self, folder: Path, url: str | None, helpers: int, trials: int) -> None:
+    def __init__(self, folder: Path, url: str | None, helpers: int, trials: int, database: str | None = None) -> None:
         self.folder, self.url, self.trials = folder, url, trials
+        self.database = database or url
         pipeline = {"name": "test.slow", "search": {"gamma": {}}}
         search = {"strategy": "optuna", "sampler": "tpe", "trials": trials, "seed": 1}
         self.recipe = make_recipe(folder, pipeline=pipeline, search=search)
@@ -98,7 +103,7 @@ class Search:
                 raise RuntimeError(f"not done in 15 minutes: {[p.exitcode for p in self.processes]}")
 
     def _store(self) -> Any:
-        return open_store(self.folder / "run") if self.url is None else open_store(self.url, STUDY)
+        return open_store(self.folder / "run") if self.database is None else open_store(self.database, STUDY)
 
     def _wait_for_study(self) -> None:
         deadline = time.monotonic() + 120
@@ -114,7 +119,8 @@ class Search:
         run(self.recipe, self.folder / "run", resume=there, quiet=True, judge=FakeJudge(), **place)
 
     def _help(self) -> None:
-        worker.work(self._store(), judge=FakeJudge())
+        store = open_store(self.folder / "run") if self.url is None else open_store(self.url, STUDY)
+        worker.work(store, judge=FakeJudge())
 
 
 def _quietly(target: Callable[[], None], log: Path) -> None:
@@ -162,13 +168,25 @@ def check(name: str, search: Search, kills: int, chance: random.Random, disturb:
     return exact and not lost
 
 
+def _in_turns(server: Postgres | StorageProxy, shared: Search) -> Callable[[int], None]:
+    """Kills the server and starts it again, kills the run, kills the worker."""
+
+    def disturb(number: int) -> None:
+        if number % 3 == 0:
+            server.restart()
+        else:
+            shared.kill(number % 3 - 1)
+
+    return disturb
+
+
 def main() -> int:
-    """Run the three and say whether all was well."""
+    """Run the four and say whether all was well."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=10, help="for each of the three")
+    parser.add_argument("--kills", type=int, default=10, help="for each of them")
     parser.add_argument("--trials", type=int, default=0, help="budget; default 20 for each kill")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=("single", "workers", "postgresql"))
+    parser.add_argument("--only", choices=("single", "workers", "postgresql", "proxy"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -187,21 +205,19 @@ def main() -> int:
         if options.only in (None, "workers"):
             several = Search(root / "workers", None, 2, trials)
             good &= check("workers", several, options.kills, chance, lambda number: several.kill(chance.randrange(3)))
-        if options.only in (None, "postgresql"):
+        for name in ("postgresql", "proxy"):
+            if options.only not in (None, name):
+                continue
             if binaries() is None:
-                print("postgresql\tmissing: apt-get install postgresql")
+                print(f"{name}\tmissing: apt-get install postgresql")
                 return 1
-            (root / "server").mkdir()
-            with Postgres(root / "server") as server:
-                shared = Search(root / "postgresql", server.url, 1, trials)
-
-                def disturb(number: int) -> None:
-                    if number % 3 == 0:
-                        server.restart()
-                    else:
-                        shared.kill(number % 3 - 1)
-
-                good &= check("postgresql", shared, options.kills, chance, disturb)
+            (root / f"server of {name}").mkdir()
+            with Postgres(root / f"server of {name}") as database, contextlib.ExitStack() as stack:
+                server: Postgres | StorageProxy = database
+                if name == "proxy":
+                    server = stack.enter_context(StorageProxy(database.url, root))
+                shared = Search(root / name, server.url, 1, trials, database.url)
+                good &= check(name, shared, options.kills, chance, _in_turns(server, shared))
     return 0 if good else 1
 
 

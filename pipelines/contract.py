@@ -12,6 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -103,6 +104,13 @@ class Pipeline(ABC):
         A pipeline that is made of other classes of the user's names them too.
         """
         return (type(self),)
+
+    def files(self) -> tuple[Path, ...]:
+        """Files outside this program that decide what comes out, such as programs it runs; remembered likewise.
+
+        Those that :attr:`path_options` name are remembered anyway.
+        """
+        return ()
 
     def __call__(self, image: Any, parameters: Mapping[str, Any] | None = None) -> Tensor:
         """The output picture alone; see :meth:`run`."""

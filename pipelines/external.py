@@ -109,6 +109,11 @@ class Command(Pipeline):
         self.input = RawPathInput() if raw else PICTURES
         self._said = ""
 
+    def files(self) -> tuple[Path, ...]:
+        """The programs, and whatever else the argument lists name that is there: scripts, profiles."""
+        named = dict.fromkeys(Path(argument) for arguments in self._commands for argument in arguments)
+        return tuple(path for path in named if path.is_file())
+
     def take_said(self) -> str:
         """What the programs wrote to standard error since this was last called: ``program: text``, a line for each run.
 

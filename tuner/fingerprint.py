@@ -40,8 +40,8 @@ def fingerprint(recipe: Recipe, pipeline: Pipeline, judge: Any) -> dict[str, str
     """What a study must be gone on with, name to version or to the beginning of a SHA-256.
 
     The program's version and code; the versions of the libraries that values depend on; the judge's weights; the source
-    of a pipeline or network that is not part of the program; files that its options name; every picture and mask by its
-    position, wherever it lies; names and sizes of the photos that are trained on.
+    of a pipeline or network that is not part of the program; files that its options name, and programs that it runs;
+    every picture and mask by its position, wherever it lies; names and sizes of the photos that are trained on.
 
     Args:
         recipe: loaded, with its pictures found.
@@ -57,6 +57,8 @@ def fingerprint(recipe: Recipe, pipeline: Pipeline, judge: Any) -> dict[str, str
         named = recipe.pipeline.options.get(option)
         if isinstance(named, str) and Path(named).is_file():
             made_with[f"option {option}"] = _file(Path(named))
+    for path in pipeline.files():
+        made_with[f"file {path}"] = _file(path)
     for pair in recipe.pairs:
         made_with[f"input {pair.name}"] = _file(pair.input)
         if pair.reference is not None:

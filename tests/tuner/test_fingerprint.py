@@ -95,3 +95,33 @@ def test_a_users_network_and_the_photos_it_is_trained_on_are_remembered(
     picture(tmp_path / "train/t.png", 48, 41)
     (photos,) = made_differences(first, made_with(tmp_path))
     assert photos.startswith("training photos: stored")
+
+
+def test_the_programs_of_a_command_are_remembered(tmp_path: Path) -> None:
+    for name in ("noisy/p", "clean/p"):
+        picture(tmp_path / f"{name}.png", 48, 40)
+    program, script = tmp_path / "copy", tmp_path / "settings.txt"
+    program.write_text('#!/bin/sh\ncp "$2" "$3"\n')
+    program.chmod(0o755)
+    script.write_text("one")
+    options = {
+        "command": [str(program), str(script), "{input}", "{output}", "{level}"],
+        "parameters": {"level": {"low": 0, "high": 1, "default": 0.5}},
+    }
+    recipe = load_recipe(
+        {
+            "pipeline": {"name": "command", "options": options, "search": {"level": {}}},
+            "images": {"input": "noisy/*.png", "reference": "clean/*.png"},
+        },
+        folder=tmp_path,
+    )
+
+    def made_with() -> dict[str, str]:
+        return fingerprint(recipe, pipelines.load("command", recipe.pipeline.options), FakeJudge())
+
+    first = made_with()
+    assert made_differences(first, made_with()) == []
+    program.write_text('#!/bin/sh\n# another version\ncp "$2" "$3"\n')
+    script.write_text("two")
+    differences = made_differences(first, made_with())
+    assert [text.split(":")[0] for text in differences] == [f"file {program}", f"file {script}"]

@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +27,7 @@ from tests.tuner.fake_judge import FakeJudge
 from tests.tuner.mysql import MySql
 from tests.tuner.mysql import missing as mysql_missing
 from tests.tuner.postgres import Postgres, binaries
+from tests.tuner.storage_proxy import StorageProxy
 from tests.tuner.tiny_pipelines import make_recipe, register
 from tuner.claims import INTERRUPTED, SLOT
 from tuner.cli import main
@@ -312,24 +312,11 @@ def test_workers_that_open_an_empty_database_at_once_all_get_in(kind: str, tmp_p
 
 @pytest.mark.slow
 def test_a_study_behind_the_grpc_proxy_is_shared_like_one_on_the_server(tmp_path: Path, postgres: Postgres) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    proxy = subprocess.Popen(
-        [sys.executable, "-m", "tuner", "storage-proxy", postgres.url, "--port", str(port)],
-        cwd=tmp_path,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     recipe = make_recipe(tmp_path, pipeline=SLOW, search=search(80))
-    try:
-        result, said = run_beside_a_worker(recipe, tmp_path / "run", f"grpc://127.0.0.1:{port}", "proxied")
-    finally:
-        proxy.terminate()  # SIGINT is ignored by all children where the tests run in the background of a shell
-        _, errors = proxy.communicate(timeout=30)
-    assert errors.splitlines()[0] == f"proxy: grpc://127.0.0.1:{port}"
-    assert "Traceback" not in errors
+    with StorageProxy(postgres.url, tmp_path) as proxy:
+        result, said = run_beside_a_worker(recipe, tmp_path / "run", proxy.url, "proxied")
+    assert proxy.said.splitlines()[0] == f"proxy: {proxy.url}"
+    assert "Traceback" not in proxy.said
     assert 0 < said < 80
     alone = run(recipe, tmp_path / "alone", quiet=True, judge=FakeJudge())
     assert by_slot(result.trials) == by_slot(alone.trials)
