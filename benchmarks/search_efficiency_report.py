@@ -81,11 +81,15 @@ def summary(records: Sequence[Record]) -> dict[str, Any]:
                 "overhead_ms": 1e3 * median((r["wall_s"] - r["evaluation_s"]) / len(r["curve"]) for r in made),
                 "peer": made[0]["peer"],
             }
+            if made[0]["distance"] is not None:
+                rows[search]["value"] = median(best_at(record, EQUAL) for record in made)
+                rows[search]["distance"] = median(record["distance"] for record in made)
         keys = ("pipeline", "parameters", "choices", "integers", "pictures")
         found[task] = {
             **{key: searches["tpe"][0][key] for key in keys},
             "start": start,
             "tpe_200": reached,
+            "seeds": sorted({record["seed"] for made in searches.values() for record in made}),
             "rows": rows,
         }
     return found
@@ -111,7 +115,7 @@ def _task(task: str, entry: dict[str, Any]) -> list[str]:
     lines = [
         f"## {task}",
         "",
-        f"`{entry['pipeline']}`, {parameters}.",
+        f"`{entry['pipeline']}`, {parameters}; seeds {', '.join(map(str, entry['seeds']))}.",
         f"Value at the defaults {entry['start']:.4f}, TPE after 200 trials {entry['tpe_200']:.4f}.",
         "",
         f"| {' | '.join(heads)} | ms a trial beside pipeline and judge |",
@@ -124,6 +128,14 @@ def _task(task: str, entry: dict[str, Any]) -> list[str]:
             f"{row['reached_99']}, {row['reached_100']} | {median(gains):.3f} ({min(gains):.3f} to {max(gains):.3f}) | "
             f"{row['overhead_ms']:.0f} |"
         )
+    if any("distance" in row for row in entry["rows"].values()):
+        lines += [
+            "",
+            "The optimum is known: its value is 0. Best value at 100 runs, and how far the best parameters of the",
+        ]
+        lines += ["whole search are from the optimum (root mean square, share of the searched ranges), medians:"]
+        found = [f"{_NAMES[name]} {row['value']:.3f}, {row['distance']:.3f}" for name, row in entry["rows"].items()]
+        lines += ["; ".join(found) + "."]
     for search, ((first, further), (whole, whole_further)) in _BARS.items():
         if search in entry["rows"]:
             row = entry["rows"][search]

@@ -147,3 +147,11 @@ def describe(bench: Bench) -> Mapping[str, Any]:
         "integers": sum(dimension.integer for dimension in dimensions),
         "pictures": len(bench.recipe.pairs),
     }
+
+
+def distance(bench: Bench, parameters: Mapping[str, Any]) -> float | None:
+    """Root mean square distance from the optimum, as a share of the searched ranges; None where none is known."""
+    if bench.name != "known":
+        return None
+    found, best = (bench.space.to_unit(values) for values in (parameters, OPTIMUM))
+    return float((found - best).square().mean().sqrt())
