@@ -70,6 +70,7 @@ class Pipeline(ABC):
         options: name -> what it is, for the keyword arguments of the constructor. A recipe's ``pipeline.options``
             passes them; they say what the pipeline is made of (stages, a command, a network), not what is tuned.
         path_options: those options that name a file: a recipe gives them relative to its own folder.
+        output_bits: bits per colour that the output is rounded to; None where it is not.
 
     Examples:
         >>> from pipelines import load
@@ -84,6 +85,7 @@ class Pipeline(ABC):
     input: InputKind = PICTURES
     options: ClassVar[Mapping[str, str]] = {}
     path_options: ClassVar[tuple[str, ...]] = ()
+    output_bits: int | None = None
 
     @abstractmethod
     def process(self, image: Any, *args: Any, **kwargs: Any) -> Tensor | Output:
@@ -111,6 +113,11 @@ class Pipeline(ABC):
         Those that :attr:`path_options` name are remembered anyway.
         """
         return ()
+
+    @property
+    def file_bits(self) -> int:
+        """Bits per colour of a file that loses nothing of the output: 16 where it is rounded to more than 8, else 8."""
+        return 16 if (self.output_bits or 8) > 8 else 8
 
     def __call__(self, image: Any, parameters: Mapping[str, Any] | None = None) -> Tensor:
         """The output picture alone; see :meth:`run`."""

@@ -117,8 +117,8 @@ def write_text(path: Path, text: str, sync: bool = True) -> None:
 def write_pictures(folder: Path, objective: Objective, best: Mapping[str, Any], start: Mapping[str, Any]) -> None:
     """Write ``outputs/<picture>.png`` and ``maps/<picture>.png`` at the best parameters.
 
-    As searched: of a cropped recipe the crop. Where there is no reference the maps compare with the output at
-    ``start``.
+    As searched: of a cropped recipe the crop. Outputs of more than 8 bits are written in 16. Where there is no
+    reference the maps compare with the output at ``start``.
     """
     for picture in objective.pictures:
         with torch.no_grad():
@@ -128,7 +128,7 @@ def write_pictures(folder: Path, objective: Objective, best: Mapping[str, Any], 
             if reference is None:
                 reference, names = objective.pipeline.run(picture.image, start).image, ("output", "start")
             maps, score = objective.judge.judge(output, objective.judge.prepare(reference))
-        write_image(folder / "outputs" / f"{picture.name}.png", output)
+        write_image(folder / "outputs" / f"{picture.name}.png", output, bits=objective.pipeline.file_bits)
         sheet = map_sheet(
             to_array(output),
             to_array(reference),

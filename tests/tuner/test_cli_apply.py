@@ -1,4 +1,4 @@
-"""``tuner apply``: how deep the files are that it writes."""
+"""How deep the files are that ``tuner apply`` and a run write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 
 import pipelines
 from pixelperfect_models.images import read_image
+from tests.tuner.fake_judge import FakeJudge
 from tests.tuner.recipe_data import picture
+from tuner import load_recipe, run
 from tuner.cli import main
 
 ISP = "pipeline: {name: isp, options: {output_bits: %s, simulate: {shot_noise: 0, read_noise: 0}}}\n"
@@ -69,3 +71,18 @@ def test_other_depths_are_refused_in_one_line(tmp_path: Path, capsys: pytest.Cap
     out, err = capsys.readouterr()
     (line,) = err.splitlines()
     assert out == "" and "--bits" in line and "'8', '16'" in line
+
+
+def test_outputs_of_a_run_are_as_deep_as_the_pipeline_makes_them(tmp_path: Path) -> None:
+    picture(tmp_path / "in/shot.png", 48, 40)
+    options = {"output_bits": 10, "stages": ["demosaic", "color_matrix", "exposure", "tone"]}
+    recipe = {
+        "pipeline": {"name": "isp", "options": options, "search": {"exposure_gain": {}}},
+        "images": {"input": "in/*.png", "reference": "in/*.png"},
+        "search": {"strategy": "optuna", "sampler": "random", "trials": 1},
+    }
+    run(load_recipe(recipe, folder=tmp_path), tmp_path / "run", quiet=True, judge=FakeJudge())
+    written = tmp_path / "run/outputs/shot.png"
+    assert depth(written) == 16
+    levels = read_image(written).double() * 1023
+    assert float((levels - levels.round()).abs().max()) < 0.01

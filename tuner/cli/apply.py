@@ -44,9 +44,7 @@ def apply(
     name, options, parameters = read_best(run_dir)
     pipeline = pipelines.load(name, options)
     pipeline.resolve(parameters)  # refused before the first picture, not after
-    if bits is None:
-        # The ISP has this attribute; what says nothing of its depth is written as pictures mostly are.
-        bits = Bits.sixteen if (getattr(pipeline, "output_bits", None) or 8) > 8 else Bits.eight
+    depth = pipeline.file_bits if bits is None else int(bits)
     folder = run_dir / "applied" if out is None else out
     outputs = [folder / f"{stem}.png" for stem in unique_names(inputs)]
     for path, output in zip(inputs, outputs, strict=True):
@@ -57,6 +55,6 @@ def apply(
     rows = []
     for path, output in zip(inputs, outputs, strict=True):
         result = pipeline.run(pipeline.input.read(path), parameters)
-        write_image(output, result.image, bits=int(bits))
+        write_image(output, result.image, bits=depth)
         rows.append((str(path), str(output), result.measures["seconds"]))
     table(("input", "output", "seconds"), rows)
