@@ -28,8 +28,18 @@ def correlate(image: Tensor, kernel: Tensor) -> Tensor:
 
 
 def mirrored(image: Tensor, rows: int, columns: int) -> Tensor:
-    """``image`` with a border of ``rows`` and ``columns`` mirrored pixels on each side, edge pixels not repeated."""
-    return pad(image, (columns, columns, rows, rows), mode="reflect")
+    """``image`` with a border of ``rows`` and ``columns`` mirrored pixels on each side, edge pixels not repeated.
+
+    As ``pad`` in mode "reflect", whose gradient takes six times as long. Differentiable once.
+
+    Args:
+        image: (N, C, H, W), H above ``rows`` and W above ``columns``.
+        rows, columns: >= 0.
+
+    Returns:
+        (N, C, H + 2 rows, W + 2 columns).
+    """
+    return _Mirrored.apply(image, rows, columns)  # type: ignore[no-untyped-call]
 
 
 def box_mean(image: Tensor, side: int) -> Tensor:
@@ -37,6 +47,25 @@ def box_mean(image: Tensor, side: int) -> Tensor:
     taps = image.new_full((side,), 1.0 / side)
     wide = mirrored(image, side // 2, side // 2)
     return correlate(correlate(wide, taps.view(-1, 1)), taps.view(1, -1))
+
+
+class _Mirrored(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, rows: int, columns: int) -> Tensor:
+        ctx.borders = ((-1, columns), (-2, rows))
+        return pad(image, (columns, columns, rows, rows), mode="reflect")
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        folded = gradient.clone()
+        for dim, border in ctx.borders:
+            inside = folded.narrow(dim, border, folded.shape[dim] - 2 * border)
+            last = inside.shape[dim] - 1 - border
+            inside.narrow(dim, 1, border).add_(folded.narrow(dim, 0, border).flip(dim))
+            inside.narrow(dim, last, border).add_(folded.narrow(dim, folded.shape[dim] - border, border).flip(dim))
+            folded = inside
+        return folded, None, None
 
 
 class _Correlation(torch.autograd.Function):
@@ -60,8 +89,11 @@ class _Correlation(torch.autograd.Function):
             for (down, right), tap in _taps(kernel):
                 _window(to_image, down, right, size).add_(gradient, alpha=tap)
         if ctx.needs_input_grad[1]:
-            places = [(down, right) for down in range(kernel.shape[0]) for right in range(kernel.shape[1])]
-            sums = [(gradient * _window(image, *place, size)).sum() for place in places]
+            # With zeros in place of the border every tap's window begins a fixed way into the memory.
+            (rows, columns), width = kernel.shape, image.shape[-1]
+            spread, flat = pad(gradient, (0, columns - 1, 0, rows - 1)).flatten(), image.flatten()
+            ways = [down * width + right for down in range(rows) for right in range(columns)]
+            sums = [torch.dot(spread[: len(flat) - way], flat[way:]) for way in ways]
             to_kernel = torch.stack(sums).view(kernel.shape)
         return to_image, to_kernel
 

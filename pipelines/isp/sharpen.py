@@ -9,10 +9,8 @@ from torch import Tensor
 from pipelines.filters import gaussian_blur
 from pipelines.isp.luma import luma
 from pipelines.isp.stage import Shot, Stage
-from pipelines.neighbours import largest, smallest
+from pipelines.neighbours import extremes
 from pipelines.parameters import Parameter, Parameters
-
-_AROUND = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
 
 SIGMA_HIGH = 3.0
 
@@ -43,6 +41,6 @@ class Sharpen(Stage):
         detail = y - gaussian_blur(y, sigma, min(SIGMA_HIGH, (min(image.shape[-2:]) - 2) / 6.0))
         cored = detail * detail.square() / (detail.square() + threshold.square())
         sharp = y + amount * cored
-        above = (sharp - largest(y, _AROUND)).clamp(min=0.0)
-        below = (smallest(y, _AROUND) - sharp).clamp(min=0.0)
+        low, high = extremes(y)
+        above, below = (sharp - high).clamp(min=0.0), (low - sharp).clamp(min=0.0)
         return image + (sharp - y) - halo * (above - below)
