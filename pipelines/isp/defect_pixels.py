@@ -10,6 +10,7 @@ from torch import Tensor
 from pipelines.isp.stage import Shot, Stage
 from pipelines.neighbours import extremes
 from pipelines.parameters import Parameter, Parameters
+from pipelines.pointwise import scaled
 
 
 class DefectPixels(Stage):
@@ -32,6 +33,6 @@ class DefectPixels(Stage):
     def apply(self, image: Tensor, shot: Shot, strength: Tensor, threshold: Tensor) -> Tensor:
         """(N, 1, H, W) to the same."""
         low, high = extremes(image, step=2, centre=False)
-        excess = image - torch.minimum(torch.maximum(image, low), high)
-        share = torch.sigmoid((excess.abs() / threshold - 1.0) * 8.0)
-        return image - strength * share * excess
+        above, below = torch.relu(image - high), torch.relu(low - image)
+        share = torch.sigmoid(scaled(above + below, 8.0 / threshold) - 8.0)
+        return image - scaled(share * (above - below), strength)
