@@ -68,13 +68,14 @@ class _Scaled(torch.autograd.Function):
 class _Blended(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-        ctx.save_for_backward(start, end, share)
-        return torch.lerp(start, end, share.item())
+        difference = end - start
+        ctx.save_for_backward(difference, share)
+        return torch.addcmul(start, difference, share)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        start, end, share = ctx.saved_tensors
+        difference, share = ctx.saved_tensors
         to_end = gradient * share
-        to_share = dot(gradient, end) - dot(gradient, start) if ctx.needs_input_grad[2] else None
-        return gradient - to_end if ctx.needs_input_grad[0] else None, to_end, to_share
+        to_start = gradient - to_end if ctx.needs_input_grad[0] else None
+        return to_start, to_end, dot(gradient, difference) if ctx.needs_input_grad[2] else None
