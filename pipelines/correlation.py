@@ -28,8 +28,18 @@ def correlate(image: Tensor, kernel: Tensor) -> Tensor:
 
 
 def mirrored(image: Tensor, rows: int, columns: int) -> Tensor:
-    """``image`` with a border of ``rows`` and ``columns`` mirrored pixels on each side, edge pixels not repeated."""
-    return pad(image, (columns, columns, rows, rows), mode="reflect")
+    """``image`` with a border of ``rows`` and ``columns`` mirrored pixels on each side, edge pixels not repeated.
+
+    As ``pad`` in mode "reflect", whose gradient takes six times as long. Differentiable once.
+
+    Args:
+        image: (N, C, H, W), H above ``rows`` and W above ``columns``.
+        rows, columns: >= 0.
+
+    Returns:
+        (N, C, H + 2 rows, W + 2 columns).
+    """
+    return _Mirrored.apply(image, rows, columns)  # type: ignore[no-untyped-call]
 
 
 def box_mean(image: Tensor, side: int) -> Tensor:
@@ -39,11 +49,32 @@ def box_mean(image: Tensor, side: int) -> Tensor:
     return correlate(correlate(wide, taps.view(-1, 1)), taps.view(1, -1))
 
 
+class _Mirrored(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, rows: int, columns: int) -> Tensor:
+        ctx.borders = ((-1, columns), (-2, rows))
+        return pad(image, (columns, columns, rows, rows), mode="reflect")
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        folded = gradient.clone()
+        for dim, border in ctx.borders:
+            inside = folded.narrow(dim, border, folded.shape[dim] - 2 * border)
+            last = inside.shape[dim] - 1 - border
+            inside.narrow(dim, 1, border).add_(folded.narrow(dim, 0, border).flip(dim))
+            inside.narrow(dim, last, border).add_(folded.narrow(dim, folded.shape[dim] - border, border).flip(dim))
+            folded = inside
+        return folded, None, None
+
+
 class _Correlation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: Tensor, kernel: Tensor) -> Tensor:
-        ctx.save_for_backward(image, kernel)
-        size = _size(image, kernel)
+        # Without need it is not kept: what is free again, the next operation finds in the processor's cache.
+        ctx.save_for_backward(kernel, *([image] if ctx.needs_input_grad[1] else []))
+        ctx.shape = image.shape
+        size = _size(image.shape, kernel)
         result = image.new_zeros((*image.shape[:2], *size))
         for (down, right), tap in _taps(kernel):
             result.add_(_window(image, down, right, size), alpha=tap)
@@ -52,22 +83,25 @@ class _Correlation(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        image, kernel = ctx.saved_tensors
-        size = _size(image, kernel)
+        kernel, *images = ctx.saved_tensors
+        size = _size(ctx.shape, kernel)
         to_image = to_kernel = None
         if ctx.needs_input_grad[0]:
-            to_image = torch.zeros_like(image)
+            to_image = gradient.new_zeros(ctx.shape)
             for (down, right), tap in _taps(kernel):
                 _window(to_image, down, right, size).add_(gradient, alpha=tap)
         if ctx.needs_input_grad[1]:
-            places = [(down, right) for down in range(kernel.shape[0]) for right in range(kernel.shape[1])]
-            sums = [(gradient * _window(image, *place, size)).sum() for place in places]
+            # With zeros in place of the border every tap's window begins a fixed way into the memory.
+            (rows, columns), width = kernel.shape, ctx.shape[-1]
+            spread, flat = pad(gradient, (0, columns - 1, 0, rows - 1)).flatten(), images[0].flatten()
+            ways = [down * width + right for down in range(rows) for right in range(columns)]
+            sums = [torch.dot(spread[: len(flat) - way], flat[way:]) for way in ways]
             to_kernel = torch.stack(sums).view(kernel.shape)
         return to_image, to_kernel
 
 
-def _size(image: Tensor, kernel: Tensor) -> tuple[int, int]:
-    return image.shape[-2] - kernel.shape[0] + 1, image.shape[-1] - kernel.shape[1] + 1
+def _size(image: torch.Size, kernel: Tensor) -> tuple[int, int]:
+    return image[-2] - kernel.shape[0] + 1, image[-1] - kernel.shape[1] + 1
 
 
 def _taps(kernel: Tensor) -> list[tuple[tuple[int, int], float]]:

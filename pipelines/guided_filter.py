@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from pipelines.correlation import box_mean
+from pipelines.enlarge import enlarge
 
 
 def guided_filter(guide: Tensor, image: Tensor, window: int, eps: Tensor | float, subsample: int = 1) -> Tensor:
@@ -40,7 +40,7 @@ def guided_filter(guide: Tensor, image: Tensor, window: int, eps: Tensor | float
     offset = image_mean - slope * mean
     slope, offset = box_mean(slope, side), box_mean(offset, side)
     if subsample > 1:
-        slope, offset = (interpolate(x, size=guide.shape[-2:], mode="bilinear") for x in (slope, offset))
+        slope, offset = (enlarge(x, (guide.shape[-2], guide.shape[-1])) for x in (slope, offset))
     return slope * guide + offset
 
 

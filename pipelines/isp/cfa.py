@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 PATTERNS = ("RGGB", "GRBG", "GBRG", "BGGR")
@@ -24,4 +25,8 @@ def color_masks(mosaic: Tensor, cfa: str) -> Tensor:
 
 def per_color(mosaic: Tensor, cfa: str, values: Tensor) -> Tensor:
     """(1, 1, H, W): for every pixel the one of ``values`` (3,), red, green, blue, that belongs to its colour."""
-    return (color_masks(mosaic, cfa) * values.view(1, 3, 1, 1)).sum(1, keepdim=True)
+    if cfa not in PATTERNS:
+        raise ValueError(f"CFA pattern {cfa!r}, expected one of {', '.join(PATTERNS)}")
+    rows, columns = mosaic.shape[-2:]
+    tile = torch.stack([values["RGB".index(color)] for color in cfa]).view(1, 1, 2, 2)
+    return tile.repeat(1, 1, (rows + 1) // 2, (columns + 1) // 2)[..., :rows, :columns]

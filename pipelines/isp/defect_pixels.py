@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from pipelines.isp.stage import Shot, Stage
-from pipelines.neighbours import largest, smallest
+from pipelines.neighbours import extremes
 from pipelines.parameters import Parameter, Parameters
-
-_SAME_COLOR = [(down, right) for down in (-2, 0, 2) for right in (-2, 0, 2) if (down, right) != (0, 0)]
+from pipelines.pointwise import scaled
 
 
 class DefectPixels(Stage):
@@ -33,6 +32,7 @@ class DefectPixels(Stage):
 
     def apply(self, image: Tensor, shot: Shot, strength: Tensor, threshold: Tensor) -> Tensor:
         """(N, 1, H, W) to the same."""
-        excess = image - torch.minimum(torch.maximum(image, smallest(image, _SAME_COLOR)), largest(image, _SAME_COLOR))
-        share = torch.sigmoid((excess.abs() / threshold - 1.0) * 8.0)
-        return image - strength * share * excess
+        low, high = extremes(image, step=2, centre=False)
+        above, below = torch.relu(image - high), torch.relu(low - image)
+        share = torch.sigmoid(scaled(above + below, 8.0 / threshold) - 8.0)
+        return image - scaled(share * (above - below), strength)

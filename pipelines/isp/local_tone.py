@@ -8,8 +8,9 @@ from torch import Tensor
 
 from pipelines.guided_filter import guided_filter
 from pipelines.isp.luma import luma
-from pipelines.isp.stage import Shot, Stage
+from pipelines.isp.stage import Shot, Stage, fixed_at
 from pipelines.parameters import Parameter, Parameters
+from pipelines.pointwise import clamped, scaled
 
 WINDOW, CONTRAST = 33, 0.1
 """Side of the base layer's window (pixels) and the contrast (intensity) that counts as an edge of it."""
@@ -36,7 +37,9 @@ class LocalTone(Stage):
         y = luma(image)
         window = min(WINDOW, *(side // 2 * 2 - 1 for side in image.shape[-2:]))
         base = guided_filter(y, y, window, CONTRAST**2, subsample=4 if min(image.shape[-2:]) >= 4 * WINDOW else 1)
-        inside = base.clamp(0.0, 1.0)
-        lift = shadows * inside * (1.0 - inside) ** 3 + highlights * inside**3 * (1.0 - inside)
-        # Added to all three colours alike: differences of colour stay.
-        return image + 2.0 * lift + (detail - 1.0) * (y - base)
+        change = scaled(y - base, detail - 1.0)
+        if not (fixed_at(shadows, 0.0) and fixed_at(highlights, 0.0)):
+            inside = clamped(base, 0.0, 1.0)
+            outside = 1.0 - inside
+            change = change + 2.0 * inside * outside * (shadows * outside * outside + highlights * inside * inside)
+        return image + change  # to all three colours alike: differences of colour stay

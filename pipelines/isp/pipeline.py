@@ -11,7 +11,7 @@ from torch import Tensor
 from pipelines.contract import Pipeline
 from pipelines.isp.inverse import Simulation
 from pipelines.isp.mosaic import Mosaic, MosaicInput
-from pipelines.isp.stage import Stage
+from pipelines.isp.stage import Stage, fixed_at
 from pipelines.isp.table import STAGES
 from pipelines.parameters import Parameters
 from pixelperfect_models.errors import UserError, suggest
@@ -75,7 +75,7 @@ def _does_nothing(stage: Stage, values: Mapping[str, Any]) -> bool:
     """Whether the values are the neutral ones and no gradient is asked for. The file's white balance always counts."""
     if not stage.neutral or stage.name == "white_balance":
         return False
-    return all(not values[key].requires_grad and float(values[key]) == value for key, value in stage.neutral.items())
+    return all(fixed_at(values[key], value) for key, value in stage.neutral.items())
 
 
 def compose(names: Sequence[str]) -> tuple[Stage, ...]:

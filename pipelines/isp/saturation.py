@@ -7,9 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pipelines.isp.luma import from_ycc, to_ycc
-from pipelines.isp.stage import Shot, Stage
+from pipelines.isp.luma import from_ycc, mixed, to_ycc
+from pipelines.isp.stage import Shot, Stage, fixed_at
 from pipelines.parameters import Parameter, Parameters
+from pipelines.pointwise import scaled
 
 
 class Saturation(Stage):
@@ -28,7 +29,10 @@ class Saturation(Stage):
     def apply(self, image: Tensor, shot: Shot, amount: Tensor, vibrance: Tensor, hue: Tensor) -> Tensor:
         """(N, 3, H, W) to the same."""
         y, colors = to_ycc(image)
-        faintness = torch.exp(-8.0 * colors.square().sum(1, keepdim=True))
-        blue, red = (colors * amount * (1.0 + vibrance * faintness)).split(1, dim=1)
-        cos, sin = torch.cos(torch.deg2rad(hue)), torch.sin(torch.deg2rad(hue))
-        return from_ycc(y, torch.cat([cos * blue - sin * red, sin * blue + cos * red], dim=1))
+        angle = torch.deg2rad(hue)
+        cos, sin = amount * torch.cos(angle), amount * torch.sin(angle)
+        turned = mixed(colors, torch.stack([cos, -sin, sin, cos]).view(2, 2))
+        if not fixed_at(vibrance, 0.0):
+            faintness = torch.exp(-8.0 * colors.square().sum(1, keepdim=True))
+            turned = turned * (1.0 + scaled(faintness, vibrance))
+        return from_ycc(y, turned)

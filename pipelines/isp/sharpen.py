@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from pipelines.filters import gaussian_blur
 from pipelines.isp.luma import luma
 from pipelines.isp.stage import Shot, Stage
-from pipelines.neighbours import largest, smallest
+from pipelines.neighbours import extremes
 from pipelines.parameters import Parameter, Parameters
-
-_AROUND = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+from pipelines.pointwise import clamped, dot, scaled
 
 SIGMA_HIGH = 3.0
 
@@ -41,8 +42,28 @@ class Sharpen(Stage):
         """(N, 3, H, W) to the same."""
         y = luma(image)
         detail = y - gaussian_blur(y, sigma, min(SIGMA_HIGH, (min(image.shape[-2:]) - 2) / 6.0))
-        cored = detail * detail.square() / (detail.square() + threshold.square())
-        sharp = y + amount * cored
-        above = (sharp - largest(y, _AROUND)).clamp(min=0.0)
-        below = (smallest(y, _AROUND) - sharp).clamp(min=0.0)
-        return image + (sharp - y) - halo * (above - below)
+        boost = scaled(_Cored.apply(detail, threshold.square()), amount)  # type: ignore[no-untyped-call]
+        low, high = extremes(y)
+        sharp = y + boost
+        above, below = clamped(sharp - high, low=0.0), clamped(low - sharp, low=0.0)
+        return image + (boost - scaled(above - below, halo))
+
+
+class _Cored(torch.autograd.Function):
+    """``detail^3 / (detail^2 + limit)``; limit 0-dim."""
+
+    @staticmethod
+    def forward(ctx: Any, detail: Tensor, limit: Tensor) -> Tensor:
+        square = detail * detail
+        share = square / (square + limit)
+        ctx.save_for_backward(detail, limit, share)
+        return detail * share
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        detail, limit, share = ctx.saved_tensors
+        to_limit = None
+        if ctx.needs_input_grad[1]:
+            to_limit = -dot(detail * share / (detail * detail + limit), gradient)
+        return (share * -2.0).add_(3.0).mul_(share).mul_(gradient), to_limit

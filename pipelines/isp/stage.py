@@ -58,3 +58,8 @@ class Stage(ABC):
     @abstractmethod
     def apply(self, image: Tensor, shot: Shot, *args: Any, **values: Any) -> Tensor:
         """The stage's output. Continuous values are 0-dim tensors, choices and integers plain; gradients flow."""
+
+
+def fixed_at(value: Any, neutral: Any) -> bool:
+    """Whether a parameter's value is this one and no gradient to it is asked for: what it does may be left out."""
+    return not value.requires_grad and float(value) == neutral

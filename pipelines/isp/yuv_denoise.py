@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from pipelines.guided_filter import guided_filter
 from pipelines.isp.luma import from_ycc, to_ycc
 from pipelines.isp.stage import Shot, Stage
 from pipelines.parameters import Parameter, Parameters
+from pipelines.pointwise import blended
 
 
 class YuvDenoise(Stage):
@@ -46,4 +46,4 @@ class YuvDenoise(Stage):
         smooth = guided_filter(y, y, 5, luma_threshold.square().expand(count))
         # Chroma carries no fine detail of its own: its filter is fitted at half the resolution, four times faster.
         smooth_colors = guided_filter(y, colors, 9, chroma_threshold.square().expand(count), subsample=2)
-        return from_ycc(torch.lerp(y, smooth, luma), torch.lerp(colors, smooth_colors, chroma))
+        return from_ycc(blended(y, smooth, luma), blended(colors, smooth_colors, chroma))

@@ -7,15 +7,12 @@ import pytest
 import torch
 from kornia.filters import gaussian_blur2d, guided_blur
 from scipy.ndimage import maximum_filter, minimum_filter
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, pad
 
-from pipelines.correlation import box_mean, correlate
+from pipelines.correlation import box_mean, correlate, mirrored
 from pipelines.filters import gaussian_blur
 from pipelines.guided_filter import guided_filter
-from pipelines.neighbours import largest, smallest
-
-RING = [(down, right) for down in (-2, 0, 2) for right in (-2, 0, 2) if (down, right) != (0, 0)]
-SQUARE = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+from pipelines.neighbours import extremes
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -65,19 +62,34 @@ def test_box_mean_keeps_what_is_even() -> None:
     torch.testing.assert_close(box_mean(torch.full((1, 2, 9, 9), 0.3), 5), torch.full((1, 2, 9, 9), 0.3))
 
 
-@pytest.mark.parametrize("offsets", [RING, SQUARE])
-def test_extremes_are_scipys_rank_filters(offsets: list[tuple[int, int]]) -> None:
-    image = noise(1, 1, 12, 9)
-    footprint = np.zeros((5, 5), dtype=bool)
-    for down, right in offsets:
-        footprint[2 + down, 2 + right] = True
-    for ours, filtered in ((largest, maximum_filter), (smallest, minimum_filter)):
-        expected = filtered(image[0, 0].numpy(), footprint=footprint, mode="mirror")
-        np.testing.assert_array_equal(ours(image, offsets)[0, 0].numpy(), expected)
-        assert torch.autograd.gradcheck(lambda x, ours=ours: ours(x, offsets), image.clone().requires_grad_())
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize("step", [1, 2])
+def test_extremes_are_scipys_rank_filters(step: int, centre: bool) -> None:
+    image = noise(2, 2, 12, 9)
+    side = 2 * step + 1
+    footprint = np.zeros((side, side), dtype=bool)
+    footprint[::step, ::step] = True
+    footprint[step, step] = centre
+    filters = (minimum_filter, maximum_filter)
+    for ours, filtered in zip(extremes(image, step, centre), filters, strict=True):
+        expected = filtered(image.numpy(), footprint=footprint[None, None], mode="mirror")
+        np.testing.assert_array_equal(ours.numpy(), expected)
+    assert torch.autograd.gradcheck(lambda x: extremes(x, step, centre), image.clone().requires_grad_())
 
 
-def test_the_gradient_of_an_extreme_is_not_shared_out_twice_among_equal_neighbours() -> None:
-    image = torch.full((1, 1, 6, 6), 0.5, dtype=torch.float64, requires_grad=True)
-    largest(image, SQUARE).sum().backward()
-    assert image.grad is not None and image.grad.sum().item() == pytest.approx(36.0)
+@pytest.mark.parametrize("centre", [True, False])
+def test_the_gradient_of_an_extreme_is_not_shared_out_twice_among_equal_neighbours(centre: bool) -> None:
+    for which in (0, 1):
+        image = torch.full((1, 1, 6, 6), 0.5, dtype=torch.float64, requires_grad=True)
+        extremes(image, centre=centre)[which].sum().backward()
+        assert image.grad is not None and image.grad.sum().item() == pytest.approx(36.0)
+        assert torch.equal(image.grad, image.grad.round())  # whole: each to one pixel
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 3), (2, 0), (4, 6)])
+def test_mirrored_borders_and_their_gradient_are_those_of_padding(rows: int, columns: int) -> None:
+    image, weight = noise(2, 3, 5, 7).requires_grad_(), noise(2, 3, 5 + 2 * rows, 7 + 2 * columns, seed=1)
+    ours, expected = mirrored(image, rows, columns), pad(image, (columns, columns, rows, rows), mode="reflect")
+    assert torch.equal(ours, expected)
+    wanted = torch.autograd.grad((expected * weight).sum(), image)
+    torch.testing.assert_close(torch.autograd.grad((ours * weight).sum(), image), wanted)
