@@ -52,8 +52,10 @@ class Regions:
         self._masks = masks
         self._weights: dict[tuple[str, Path | None], torch.Tensor] = {}
 
-    def weight(self, penalty: Penalty) -> torch.Tensor:
-        """(1, 1, H, W) of 0 and 1: the pixels this penalty's statistic runs over."""
+    def weight(self, penalty: Penalty) -> torch.Tensor | None:
+        """(1, 1, H, W) of 0 and 1: the pixels this penalty's statistic runs over; None for all of them."""
+        if penalty.region == "all":
+            return None
         key = (penalty.region, penalty.mask)
         if key not in self._weights:
             mask = self._masks[penalty.mask] if penalty.mask is not None else None

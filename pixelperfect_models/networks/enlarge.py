@@ -12,7 +12,7 @@ _BEFORE, _AFTER = (0.625, 0.875), (0.125, 0.375)
 
 
 def enlarge_by_four(image: torch.Tensor) -> torch.Tensor:
-    """(N, C, h, w) to (N, C, 4 h, 4 w), channels last: ``interpolate(mode="bilinear", align_corners=False)``.
+    """(N, C, h, w) to (N, C, 4 h, 4 w), plane by plane: ``interpolate(mode="bilinear", align_corners=False)``.
 
     Twice as fast, and so is its gradient: whole rows are blended instead of single pixels gathered. Differentiable
     once.
@@ -23,14 +23,13 @@ def enlarge_by_four(image: torch.Tensor) -> torch.Tensor:
 class _EnlargeByFour(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: torch.Tensor) -> torch.Tensor:
-        rows = image.permute(0, 2, 3, 1).contiguous()
-        return _along(_along(rows, 2), 1).permute(0, 3, 1, 2)
+        # Whoever reads maps reads one channel at a time: planes in one piece, though the network works channels last.
+        return _along(_along(image.contiguous(), 3), 2)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        rows = gradient.permute(0, 2, 3, 1).contiguous()
-        return _back_along(_back_along(rows, 1), 2).permute(0, 3, 1, 2)
+        return _back_along(_back_along(gradient.contiguous(), 2), 3)
 
 
 def _along(x: torch.Tensor, dim: int) -> torch.Tensor:

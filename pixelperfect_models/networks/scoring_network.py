@@ -32,6 +32,10 @@ _EPSILON = 1e-8
 # Below this a measurement counts as none.
 _MEASURABLE = 1e-5
 
+# What a picture has more of says less of which is better than what F finds, and contradicts itself among outputs of
+# denoisers: read at full weight it makes ten times as many cycles (docs/experiments.md).
+_WEIGHT_OF_ODD = 1.0 / 30.0
+
 
 class Scored(NamedTuple):
     """What S says of N pairs."""
@@ -193,12 +197,15 @@ class ScoringNetwork(nn.Module):
         self.deeper = nn.Linear(embedding, embedding)
         self.dropout = nn.Dropout(dropout)
         self.magnitude = nn.Linear(embedding, heads)
+        # Straight from the measurements, each of which is already a metric; the hidden vectors correct it.
+        self.straight = nn.Linear(EVEN_STATISTICS, heads, bias=False)
         self.reading = nn.Linear(odd, embedding, bias=False)
         self.mixing = nn.Linear(embedding, embedding, bias=False)
         self.gates = nn.Linear(embedding, 2 * embedding)
         self.direction = nn.Linear(embedding, 1, bias=False)
         self.plain = nn.Linear(odd, 1, bias=False)
         # Gates start open and the plain reading silent: products of random factors are slow to learn.
+        nn.init.zeros_(self.straight.weight)
         nn.init.zeros_(self.gates.weight)
         nn.init.ones_(self.gates.bias)
         nn.init.zeros_(self.plain.weight)
@@ -242,11 +249,13 @@ class ScoringNetwork(nn.Module):
         self, measured: torch.Tensor, amount: torch.Tensor, learned: Sequence[torch.Tensor] = ()
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """What :func:`even_statistics` and the learned blocks found to magnitude (N, E) and hidden (N, embedding)."""
-        evens = torch.cat([self.standardized(measured), *(compress(vector, 4.0) for vector in learned)], dim=1)
+        standard = self.standardized(measured)
+        evens = torch.cat([standard, *(compress(vector, 4.0) for vector in learned)], dim=1)
         hidden = self.dropout(nnf.gelu(self.hidden(evens)))
         hidden = hidden + nnf.gelu(self.deeper(hidden))
         # The amount makes equal pictures exactly alike, and saturates where a difference is plain to see.
-        return nnf.softplus(self.magnitude(hidden)) * torch.tanh(20.0 * amount)[:, None], hidden
+        total = self.magnitude(hidden) + self.straight(standard)
+        return nnf.softplus(total) * torch.tanh(20.0 * amount)[:, None], hidden
 
     def standardized(self, measured: torch.Tensor) -> torch.Tensor:
         """Measurements (N, EVEN_STATISTICS) on a logarithmic scale, of mean 0 and deviation 1 in training."""
@@ -254,11 +263,12 @@ class ScoringNetwork(nn.Module):
 
     @torch.no_grad()
     def standardize(self, measured: torch.Tensor, odd: torch.Tensor) -> None:
-        """Set the scales of what is read from a sample of pairs: (P, EVEN_STATISTICS) and (P, O)."""
+        """Set the scales of what is read from a sample of pairs: (P, EVEN_STATISTICS) and (P, O), F's maps first."""
         logs = torch.log(measured + _MEASURABLE)
         self.center.copy_(logs.mean(0))
         self.spread.copy_(logs.std(0) + 1e-3)
         self.odd_spread.copy_(odd.square().mean(0).sqrt() + 1e-3)
+        self.odd_spread[self.artefacts :] /= _WEIGHT_OF_ODD
 
     def decide(self, compared: Compared) -> Scored:
         """Which picture is the better one, and with it the score."""

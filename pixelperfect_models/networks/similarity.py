@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as nnf
 
 from pixelperfect_models.networks.antisymmetric import at_least_float32
+from pixelperfect_models.networks.mean_deviation import CHROMA_CONSTANT, DEVIATIONS, mean_deviation
 
 LEVELS = 4
 """Scales, each half the size of the one before, beginning with the picture as it is seen."""
@@ -36,13 +37,15 @@ ACTIVITY_MAP = 3
 CHROMA_MAP = 5
 """That of chroma."""
 
-EVEN_STATISTICS = LEVELS * MAPS * 4 + 2 * 2 * 3
+DEVIATION_LEVELS = 3
+"""Scales, of the finest, that are pooled as MDSI does, too."""
+
+EVEN_STATISTICS = LEVELS * MAPS * 4 + DEVIATION_LEVELS * DEVIATIONS + 2 * 2 * 3
 ODD_STATISTICS = LEVELS * _CHANNELS * 3
 
 # Pictures and colours are in [0, 1] here; published constants for 0 to 255 are divided by 255^2.
 _GRADIENT_FINE, _GRADIENT_COARSE = 5e-4, 5e-3
 _SLOPE = (30.0 / 255.0) ** 2 / 16.0  # HaarPSI's C
-_CHROMA = 550.0 / 255.0**2  # MDSI's C3
 _ACTIVITY_FINE, _ACTIVITY_COARSE = 1e-4, 1e-3
 _EPSILON = 1e-8
 
@@ -100,7 +103,8 @@ def even_statistics(test: Sequence[torch.Tensor], ref: Sequence[torch.Tensor]) -
     """All maps of all scales pooled, (N, :data:`EVEN_STATISTICS`), >= 0, and their plain sum (N,), 0 for equal ones.
 
     Each map gives its mean (most metrics), its standard deviation (GMSD), its 4-norm, for which the worst part of the
-    picture counts most, and its mean where the stronger gradient is (HaarPSI, VSI); then colours averaged over blocks.
+    picture counts most, and its mean where the stronger gradient is (HaarPSI, VSI); then colours averaged over blocks,
+    and the :func:`mean_deviation` of the finest scales.
     """
     pooled, amounts = [], []
     for a, b in zip(test, ref, strict=True):
@@ -117,6 +121,8 @@ def even_statistics(test: Sequence[torch.Tensor], ref: Sequence[torch.Tensor]) -
         block = min(side, *test[0].shape[-2:])
         shift = (nnf.avg_pool2d(test[0][:, :3], block) - nnf.avg_pool2d(ref[0][:, :3], block)).abs()
         pooled += [(shift.square().square().mean((2, 3)) + 1e-12).sqrt().sqrt(), shift.mean((2, 3))]
+    for a, b in zip(test[:DEVIATION_LEVELS], ref, strict=False):
+        pooled.append(mean_deviation(a[:, :3], b[:, :3]))
     return torch.cat(pooled, dim=1), torch.stack(amounts).sum(0)
 
 
@@ -140,7 +146,7 @@ def _unlike(a: torch.Tensor, b: torch.Tensor, constant: float) -> torch.Tensor:
 
 
 def _chroma_unlikeness(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return (a - b).square().sum(1, keepdim=True) / ((a.square() + b.square()).sum(1, keepdim=True) + _CHROMA)
+    return (a - b).square().sum(1, keepdim=True) / ((a.square() + b.square()).sum(1, keepdim=True) + CHROMA_CONSTANT)
 
 
 def _slopes(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

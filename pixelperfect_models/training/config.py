@@ -80,7 +80,8 @@ class ScoreTraining(Schedule):
     )
     direction_sets: PositiveInt = Field(default=1600, description="sets whose pairs the direction is read of")
     direction_steps: PositiveInt = 2000
-    direction_decay: float = Field(default=0.05, ge=0, description="weight decay of the direction")
+    direction_triangles: float = Field(default=3.0, ge=0, description="weight of the contradictions within triples")
+    direction_decay: float = Field(default=1.0, ge=0, description="weight decay of the direction")
     across_types: bool = Field(default=True, description="rank across types by the teacher; False: severities only")
 
 

@@ -150,8 +150,8 @@ def cache_artefacts(
 ) -> list[Path]:
     """Run the frozen F over every set once and keep what S reads of it; what is there already is kept.
 
-    A file holds ``order``, a cyclic order of the set's M pictures drawn from its number, and ``artefacts`` (2 M, 2 K)
-    of :func:`pool_maps`: each picture against the pristine one, then each against the next one in that order.
+    A file holds ``order``, a cyclic order of the set's M pictures drawn from its number, and ``artefacts`` (3 M, 2 K)
+    of :func:`pool_maps` for the pairs of :func:`paired`.
 
     Args:
         files: from :func:`make_sets`.
@@ -163,17 +163,14 @@ def cache_artefacts(
     for number, file in enumerate(files):
         target = file.with_name(f"{file.stem}.{fingerprint[:12]}.artefacts.npz")
         cached.append(target)
-        if target.exists():
+        if target.exists() and _complete(target):
             continue
         with np.load(file) as data:
             images = torch.from_numpy(data["images"].astype(np.float32).transpose(0, 3, 1, 2) / 255.0)
         order = np.random.default_rng(int(file.stem.partition("_")[2])).permutation(len(images))
         features = distortion.encode(images.to(device))
         pooled = []
-        for test, ref in (
-            (np.arange(len(images)), np.zeros(len(images), dtype=int)),
-            (order, np.roll(order, -1)),
-        ):
+        for test, ref in zip(*(side.view(3, -1) for side in paired(torch.from_numpy(order))), strict=True):
             logits = distortion.decode([x[test] for x in features], [x[ref] for x in features])
             pooled.append(pool_maps(distortion.coarse(logits)).float().cpu().numpy())
         _write(target, {"order": order, "artefacts": np.concatenate(pooled).astype(np.float32)})
@@ -182,6 +179,21 @@ def cache_artefacts(
         if console and (number + 1) % 50 == 0:
             console.print(f"maps of quality sets: {number + 1}/{len(files)}")
     return cached
+
+
+def paired(order: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pairs that a set is asked about, from its cyclic order (M,): test and ref, (3 M,) each.
+
+    Each picture against the pristine one; each in the order against the next, and against the next but one. The last
+    two make triangles: M triples that a judge without contradictions orders.
+    """
+    own = torch.arange(len(order))
+    return torch.cat([own, order, order]), torch.cat([torch.zeros_like(own), order.roll(-1), order.roll(-2)])
+
+
+def _complete(file: Path) -> bool:
+    with np.load(file) as data:  # earlier versions asked about two pairs a picture
+        return len(data["artefacts"]) == 3 * len(data["order"])
 
 
 class QualitySets(Dataset[dict[str, torch.Tensor]]):

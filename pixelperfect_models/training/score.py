@@ -37,7 +37,7 @@ _NOTES = (
     "(pixelperfect_models/training/teacher.py). No "
     "human label was used, but the constants of VSI, MDSI and HaarPSI, some of which S's own measurements share "
     "(pixelperfect_models/networks/similarity.py), were chosen by their authors on human ratings, and the consensus' "
-    "members and the weight decay of the direction on the development part of TID2013.",
+    "members, the weight decay of the direction and the weight of its triangles on the development part of TID2013.",
 )
 
 

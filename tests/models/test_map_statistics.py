@@ -73,6 +73,25 @@ def test_statistics_have_finite_gradients(name: str) -> None:
     assert torch.autograd.gradcheck(lambda v: statistic(v, weight, name), values)
 
 
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=1, max_size=90))
+def test_the_highest_share_with_and_without_gradient(numbers: list[float]) -> None:
+    values = torch.tensor(numbers, dtype=torch.float64).view(1, 1, 1, -1)
+    count = max(1, round(0.05 * len(numbers)))
+    expected = sum(sorted(numbers)[-count:]) / count
+    leaf = values.clone().requires_grad_()
+    with_gradient = statistic(leaf, None, "p95")
+    assert statistic(values, None, "p95").item() == pytest.approx(expected)
+    assert with_gradient.item() == pytest.approx(expected)
+    with_gradient.sum().backward()
+    assert leaf.grad is not None
+    # Equal pixels have equal gradients, none below the share has any, together they are 1.
+    lowest = sorted(numbers)[-count]
+    assert leaf.grad.sum().item() == pytest.approx(1.0)
+    assert leaf.grad[values < lowest].abs().sum().item() == 0.0
+    assert torch.allclose(leaf.grad[values > lowest], torch.tensor(1.0 / count, dtype=torch.float64))
+    assert leaf.grad[values == lowest].unique().numel() == 1
+
+
 def test_penalties_by_hand() -> None:
     maps = neutral()
     maps[0, CHANNELS.index("blur")] = 0.6  # excess 0.2 everywhere

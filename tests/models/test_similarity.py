@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import uniform_filter
 
+from pixelperfect_models.networks.mean_deviation import mean_deviation
 from pixelperfect_models.networks.similarity import (
     ACTIVITY_MAP,
     EVEN_STATISTICS,
@@ -102,3 +103,24 @@ def test_gradient_of_the_measurements_matches_finite_differences() -> None:
         step = 1e-7
         numeric = (value(image + step * direction) - value(image - step * direction)) / (2 * step)
     assert numeric.item() == pytest.approx((image.grad * direction).sum().item(), rel=1e-3)
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(["noise", "blur", "colour", "local"]))
+def test_mean_deviations_are_mdsi_of_both_orders(seed: int, kind: str) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    a = torch.rand(1, 3, 48, 64, generator=generator)
+    b = a.clone()
+    if kind == "noise":
+        b = b + 0.2 * torch.randn(b.shape, generator=generator)
+    elif kind == "blur":
+        b = torch.nn.functional.avg_pool2d(b, 3, stride=1, padding=1)
+    elif kind == "colour":
+        b = b * torch.tensor([1.0, 0.6, 0.8]).view(1, 3, 1, 1)
+    else:
+        b[..., 10:26, 20:40] = 0.5
+    # Within black, so that nothing depends on how a border is continued.
+    a, b = (torch.nn.functional.pad(x.clamp(0, 1), (2, 2, 2, 2)) for x in (a, b))
+    ours = mean_deviation(views(a)[0][:, :3], views(b)[0][:, :3])[0]
+    theirs = sorted(piq.mdsi(x, y).item() ** 4 for x, y in ((a, b), (b, a)))
+    assert ours[0::2].tolist() == pytest.approx(theirs, rel=2e-3, abs=2e-5)

@@ -26,16 +26,17 @@ from pixelperfect_models.distortions.engine import DistortionEngine
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import read_image, write_image
 from pixelperfect_models.judge import load_distortion_network
-from pixelperfect_models.networks import build_distortion_network
+from pixelperfect_models.networks import build_distortion_network, build_scoring_network
 from pixelperfect_models.networks.similarity import EVEN_STATISTICS
 from pixelperfect_models.training import distortion, train_distortion, train_score
 from pixelperfect_models.training.config import load_config, shipped_configs
 from pixelperfect_models.training.denoised import DENOISERS
+from pixelperfect_models.training.direction import fit_direction, pairs_of, triangles
 from pixelperfect_models.training.distortion import PairDataset
 from pixelperfect_models.training.loop import CHECKPOINT
 from pixelperfect_models.training.losses import map_loss
 from pixelperfect_models.training.photos import PhotoPool
-from pixelperfect_models.training.quality_sets import QualitySets, cache_artefacts, make_sets
+from pixelperfect_models.training.quality_sets import QualitySets, cache_artefacts, make_sets, paired
 
 ROOT = Path(__file__).parents[2]
 CLEAN = ROOT / "recipes" / "photos" / "clean"
@@ -217,7 +218,7 @@ def test_quality_sets_are_kept_and_ranked(tmp_path: Path) -> None:
     network = build_distortion_network(settings.network.encoder, settings.network.decoder)
     sets = QualitySets(files, cache_artefacts(files, network, "0" * 64), 3, seed=0)
     order, artefacts = sets.maps[0]
-    assert artefacts.shape == (10, 2 * len(CHANNELS)) and sorted(order.tolist()) == [0, 1, 2, 3, 4]
+    assert artefacts.shape == (15, 2 * len(CHANNELS)) and sorted(order.tolist()) == [0, 1, 2, 3, 4]
     assert artefacts[0].abs().max() == 0  # the pristine picture against itself
     item = sets[0]
     assert item["images"].shape == (5, 3, 48, 48)
@@ -227,6 +228,50 @@ def test_quality_sets_are_kept_and_ranked(tmp_path: Path) -> None:
     again = sets[0]
     assert all(torch.equal(item[name], again[name]) for name in item)
     assert "images" not in QualitySets(files, [], 3, seed=0, pictures=False)[0]
+
+
+def test_maps_of_fewer_pairs_are_made_again(tmp_path: Path) -> None:
+    files = make_sets(
+        tmp_path, PhotoPool([CLEAN]), DistortionEngine(), count=1, crop=48, levels=2, types_per_set=1, seed=0
+    )
+    settings = load_config(tiny_config(tmp_path))
+    network = build_distortion_network(settings.network.encoder, settings.network.decoder)
+    (cached,) = cache_artefacts(files, network, "0" * 64)
+    with np.load(cached) as data:
+        whole = {name: data[name] for name in data.files}
+    np.savez(cached, order=whole["order"], artefacts=whole["artefacts"][:6])
+    cache_artefacts(files, network, "0" * 64)
+    with np.load(cached) as data:
+        assert np.array_equal(data["order"], whole["order"])
+        np.testing.assert_allclose(data["artefacts"], whole["artefacts"], atol=1e-6)
+
+
+def test_triangles_close() -> None:
+    orders = [torch.tensor([2, 0, 3, 1, 4]), torch.tensor([1, 4, 0, 2, 3])]
+    test, ref = (torch.cat(side).tolist() for side in zip(*map(paired, orders), strict=True))
+    sides = triangles(len(test), 5)
+    seen = set()
+    for number, (ab, bc, ac) in enumerate(sides.T.tolist()):
+        assert ref[ab] == test[bc] and test[ab] == test[ac] and ref[bc] == ref[ac]
+        assert {ab // 15, bc // 15, ac // 15} == {number // 5}  # all of one set
+        seen.add((number // 5, test[ab], ref[ab], ref[bc]))
+    assert len(seen) == 10 and all(len(set(members)) == 3 for _, *members in seen)
+
+
+def test_triangles_take_contradictions_out_of_the_direction(tmp_path: Path) -> None:
+    options = {"count": 6, "crop": 64, "levels": 3, "types_per_set": 2, "seed": 0}
+    files = make_sets(tmp_path, PhotoPool([CLEAN]), DistortionEngine(), **options)  # type: ignore[arg-type]
+    settings = load_config(tiny_config(tmp_path))
+    network = build_distortion_network(settings.network.encoder, settings.network.decoder)
+    sets = QualitySets(files, cache_artefacts(files, network, "0" * 64), 6, seed=0, pictures=False)
+    apart = []
+    for weight in (0.0, 20.0):
+        torch.manual_seed(0)
+        scoring = build_scoring_network(settings.network.score)
+        scoring.standardize(torch.cat([row["even"][1:] for row in sets.sets]), pairs_of(scoring, sets)[0].odd)
+        schedule = settings.score.model_copy(update={"direction_steps": 150, "direction_triangles": weight})
+        apart.append(fit_direction(scoring, sets, schedule, seed=0)["side_apart"])
+    assert apart[1] < 0.5 * apart[0]
 
 
 def test_other_labels_do_not_mean_rendering_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
