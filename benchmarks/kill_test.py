@@ -44,7 +44,7 @@ from tests.tuner.tiny_pipelines import make_recipe, register
 from tuner import worker
 from tuner.claims import INTERRUPTED, SLOT
 from tuner.runner import run
-from tuner.storage import open_store
+from tuner.storage import Store, open_store
 
 FORK = multiprocessing.get_context("fork")
 STUDY = "killed"
@@ -67,6 +67,7 @@ class Search:
     def __init__(self, folder: Path, url: str | None, helpers: int, trials: int, database: str | None = None) -> None:
         self.folder, self.url, self.trials = folder, url, trials
         self.database = database or url
+        self._reader: Store | None = None
         pipeline = {"name": "test.slow", "search": {"gamma": {}}}
         search = {"strategy": "optuna", "sampler": "tpe", "trials": trials, "seed": 1}
         self.recipe = make_recipe(folder, pipeline=pipeline, search=search)
@@ -91,31 +92,43 @@ class Search:
 
     def read(self) -> list[FrozenTrial]:
         """All trials, as anybody would read them."""
-        return self._store().load().get_trials(deepcopy=False)
+        return self._reading().load().get_trials(deepcopy=False)
+
+    def kill_all(self) -> None:
+        """None is left, so that nobody waits for one when this program ends early."""
+        for number, process in enumerate(self.processes):
+            if process is not None:
+                self.kill(number)
 
     def finish(self) -> None:
         """Let it run to its end."""
-        deadline = time.monotonic() + 900
+        deadline = time.monotonic() + 300
         while any(process.is_alive() or process.exitcode != 0 for process in self.processes):
             self.start()
             time.sleep(0.2)
             if time.monotonic() > deadline:
-                raise RuntimeError(f"not done in 15 minutes: {[p.exitcode for p in self.processes]}")
+                raise RuntimeError(f"not done in 5 minutes: {[p.exitcode for p in self.processes]}")
 
-    def _store(self) -> Any:
+    def _open(self) -> Store:
         return open_store(self.folder / "run") if self.database is None else open_store(self.database, STUDY)
+
+    def _reading(self) -> Store:
+        """For this process alone, not for those forked from it: of a server's study always the same connections."""
+        if self._reader is None or self.database is None:
+            self._reader = self._open()
+        return self._reader
 
     def _wait_for_study(self) -> None:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self.processes[0].is_alive():
             with contextlib.suppress(UserError):
-                if (self.url is not None or (self.folder / "run" / "study.log").exists()) and self._store().exists():
+                if (self.url is not None or (self.folder / "run" / "study.log").exists()) and self._reading().exists():
                     return
             time.sleep(0.05)
 
     def _run(self) -> None:
         place: dict[str, Any] = {} if self.url is None else {"storage": self.url, "study_name": STUDY}
-        there = (self.folder / "run" / "study.log").exists() if self.url is None else self._store().exists()
+        there = (self.folder / "run" / "study.log").exists() if self.url is None else self._open().exists()
         run(self.recipe, self.folder / "run", resume=there, quiet=True, judge=FakeJudge(), **place)
 
     def _help(self) -> None:
@@ -143,6 +156,13 @@ def signature(trial: FrozenTrial) -> tuple[Any, ...]:
 
 def check(name: str, search: Search, kills: int, chance: random.Random, disturb: Callable[[int], None]) -> bool:
     """Kill it so often, let it end, and print what became of it."""
+    try:
+        return _check(name, search, kills, chance, disturb)
+    finally:
+        search.kill_all()
+
+
+def _check(name: str, search: Search, kills: int, chance: random.Random, disturb: Callable[[int], None]) -> bool:
     begun = time.monotonic()
     lost = 0
     done: set[tuple[Any, ...]] = set()
