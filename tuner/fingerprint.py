@@ -28,7 +28,7 @@ _CODE = {
     "pixelperfect_models": ("*.py", "networks/*.py"),
     "tuner": (
         "search/*.py", "objective.py", "evaluation.py", "parts.py", "incumbent.py", "parameter_space.py", "pictures.py",
-        "regions.py", "trials.py",
+        "regions.py", "trials.py", "rehearsal.py", "noise_model.py",
     ),
 }  # fmt: skip
 """By package, the files that a value, or what is proposed next, may depend on."""

@@ -13,6 +13,7 @@ from pipelines.inputs import PICTURES, InputKind, centre_box
 from pixelperfect_models.images import read_image, read_mask
 from pixelperfect_models.map_statistics import REGIONS, Penalty, region_weight
 from tuner.recipe import Recipe
+from tuner.rehearsal import rehearse
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Picture:
         reference: what the output is judged against, (1, 3, H, W), or None: the incumbent.
         masks: mask files of the penalties, (1, 1, H, W) in [0, 1].
         preview: the input as a picture, where ``image`` is none.
+        rehearsed: where ``image`` and ``reference`` are a rehearsal (:mod:`tuner.rehearsal`), the picture that it is
+            for, like ``image``.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Picture:
     reference: torch.Tensor | None
     masks: Mapping[Path, torch.Tensor] = field(default_factory=dict)
     preview: torch.Tensor | None = None
+    rehearsed: torch.Tensor | None = None
 
     @property
     def shown(self) -> torch.Tensor:
@@ -90,17 +94,22 @@ def read_pictures(recipe: Recipe, kind: InputKind = PICTURES) -> tuple[Picture, 
     masks = {penalty.mask: read_mask(penalty.mask) for penalty in read_penalties(recipe) if penalty.mask}
     side = recipe.images.crop
     pictures = []
-    for pair in recipe.pairs:
+    for number, pair in enumerate(recipe.pairs):
         whole = kind.read(pair.input)
         height, width = kind.like(whole).shape[-2:]
         box = centre_box(height, width, side, kind.align)
         image = whole if side is None else kind.crop(whole, *box)
         shown = kind.preview(image)
         reference: torch.Tensor | None = None
+        rehearsed: torch.Tensor | None = None
         if recipe.reference_kind == "input":
             reference = shown
+        elif recipe.reference_kind == "rehearsal":
+            rehearsed = image
+            image, reference = rehearse(whole, box, (recipe.search.seed, number))
+            shown = image
         elif pair.reference is not None:
             reference = PICTURES.crop(read_image(pair.reference), *box)
         cropped = {path: PICTURES.crop(mask, *box) for path, mask in masks.items()}
-        pictures.append(Picture(pair.name, image, reference, cropped, None if shown is image else shown))
+        pictures.append(Picture(pair.name, image, reference, cropped, None if shown is image else shown, rehearsed))
     return tuple(pictures)

@@ -93,6 +93,10 @@ class PipelineSpec(RecipeModel):
         return self
 
 
+REFERENCE_WORDS = ("input", "incumbent", "rehearsal")
+"""What ``images.reference`` may say instead of naming files."""
+
+
 class ImagesSpec(RecipeModel):
     """The pictures. Paths and globs are relative to the recipe's folder; absolute paths and ${VARIABLE} work too."""
 
@@ -102,7 +106,8 @@ class ImagesSpec(RecipeModel):
         description=(
             "Path, glob or list of them: what the output is judged against, paired with the inputs by file name "
             "where the names agree, otherwise in sorted order. `input`: the input itself (compression). "
-            "`incumbent`: the best output so far (no ground truth)."
+            "Without a ground truth, `rehearsal`: a cleaned stand-in of each input, which the pipeline is given with "
+            "the input's noise on it anew (docs/rehearsal.md); `incumbent`: the best output so far (docs/incumbent.md)."
         ),
     )
     anchors: int = Field(
@@ -137,7 +142,7 @@ class ImagePair:
     Attributes:
         name: unique within the recipe, fit for a file name (the input's stem).
         input: absolute path.
-        reference: absolute path, or None where the recipe says ``input`` or ``incumbent``.
+        reference: absolute path, or None where the recipe says one of :data:`REFERENCE_WORDS`.
     """
 
     name: str
@@ -178,10 +183,10 @@ class Recipe(RecipeModel):
         return self._pairs
 
     @property
-    def reference_kind(self) -> Literal["files", "input", "incumbent"]:
+    def reference_kind(self) -> Literal["files", "input", "incumbent", "rehearsal"]:
         """Where the references come from."""
         reference = self.images.reference
-        if reference == "input" or reference == "incumbent":
+        if reference in REFERENCE_WORDS:
             return reference  # type: ignore[return-value]  # mypy does not narrow str to a literal
         return "files"
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pipelines.inputs import PICTURES, InputKind
 from pixelperfect_models.errors import UserError, suggest
 from pixelperfect_models.images import read_array
-from tuner.recipe import ImagePair, ImagesSpec, JudgeSpec, PipelineSpec, Recipe
+from tuner.noise_model import MIN_SIDE
+from tuner.recipe import REFERENCE_WORDS, ImagePair, ImagesSpec, JudgeSpec, PipelineSpec, Recipe
 from tuner.recipe_images import ImagesError, absolute, check_pictures, find_pairs, find_training_photos
 from tuner.recipe_objective import REGIONS, Objective
 from tuner.recipe_pipeline import load_pipeline, resolve_parameters, resolve_search
@@ -128,12 +129,18 @@ def _search(data: dict[str, Any]) -> Search | None:
 
 
 def _find_pictures(images: ImagesSpec, folder: Path, document: Source, kind: InputKind) -> tuple[ImagePair, ...]:
+    rehearsed = images.reference == "rehearsal"
+    if rehearsed and kind is not PICTURES:
+        document.problem(
+            ("images", "reference"), f"found rehearsal, which is for pictures; this pipeline is given a {kind.name}"
+        )
+        return ()
     try:
         pairs = find_pairs(images, folder, kind)
     except ImagesError as error:
         document.problem(("images", error.key), str(error))
         return ()
-    for key, message in check_pictures(pairs, kind):
+    for key, message in check_pictures(pairs, kind, MIN_SIDE if rehearsed else 0):
         document.problem(("images", key), message)
     return pairs
 
@@ -151,7 +158,7 @@ def _absolute_patterns(images: ImagesSpec, folder: Path) -> dict[str, Any]:
     def resolve(value: str | list[str]) -> str | list[str]:
         if isinstance(value, list):
             return [str(absolute(item, folder)) for item in value]
-        return value if value in ("input", "incumbent") else str(absolute(value, folder))
+        return value if value in REFERENCE_WORDS else str(absolute(value, folder))
 
     return {
         "input": resolve(images.input),

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.inputs import PICTURES, InputKind
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.images import read_array
-from tuner.recipe import ImagePair, ImagesSpec
+from tuner.recipe import REFERENCE_WORDS, ImagePair, ImagesSpec
 from tuner.recipe_search import TrainSearch
 
 _SHOWN = 6
@@ -34,7 +34,7 @@ def find_pairs(images: ImagesSpec, folder: Path, kind: InputKind = PICTURES) -> 
     """
     inputs = expand(images.input, folder, "input", kind)
     held_out = [str(absolute(pattern, folder)) for pattern in images.exclude]
-    if images.reference in ("input", "incumbent"):
+    if images.reference in REFERENCE_WORDS:
         pairs: list[tuple[Path, Path | None]] = [(path, None) for path in inputs if not _matches(path, held_out)]
     else:
         references = expand(images.reference, folder, "reference")
@@ -140,8 +140,11 @@ def pair_up(
     return ()
 
 
-def check_pictures(pairs: Sequence[ImagePair], kind: InputKind = PICTURES) -> list[tuple[str, str]]:
-    """Read every input and reference once; what is wrong with them as (key below ``images``, message)."""
+def check_pictures(pairs: Sequence[ImagePair], kind: InputKind = PICTURES, least: int = 0) -> list[tuple[str, str]]:
+    """Read every input and reference once; what is wrong with them as (key below ``images``, message).
+
+    ``least``: pixels that an input needs on each side.
+    """
     problems: list[tuple[str, str]] = []
     for pair in pairs:
         sizes: dict[str, str] = {}
@@ -154,6 +157,8 @@ def check_pictures(pairs: Sequence[ImagePair], kind: InputKind = PICTURES) -> li
                 problems.append((key, f"found {error}"))
             else:
                 sizes[key] = f"{path} ({width} x {height})"
+                if key == "input" and min(height, width) < least:
+                    problems.append((key, f"found {sizes[key]}, expected at least {least} x {least} pixels"))
         if len(sizes) == 2 and sizes["input"].rsplit(" (")[-1] != sizes["reference"].rsplit(" (")[-1]:
             problems.append(
                 ("reference", f"found {sizes['input']} beside {sizes['reference']}, expected the same size")

@@ -118,7 +118,8 @@ def write_pictures(folder: Path, objective: Objective, best: Mapping[str, Any], 
     """Write ``outputs/<picture>.png`` and ``maps/<picture>.png`` at the best parameters.
 
     As searched: of a cropped recipe the crop. Outputs of more than 8 bits are written in 16. Where there is no
-    reference the maps compare with the output at ``start``.
+    reference the maps compare with the output at ``start``. Where the search rehearsed, outputs are of the pictures
+    themselves, maps of the rehearsal.
     """
     for picture in objective.pictures:
         with torch.no_grad():
@@ -128,7 +129,8 @@ def write_pictures(folder: Path, objective: Objective, best: Mapping[str, Any], 
             if reference is None:
                 reference, names = objective.pipeline.run(picture.image, start).image, ("output", "start")
             maps, score = objective.judge.judge(output, objective.judge.prepare(reference))
-        write_image(folder / "outputs" / f"{picture.name}.png", output, bits=objective.pipeline.file_bits)
+            own = output if picture.rehearsed is None else objective.pipeline.run(picture.rehearsed, best).image
+        write_image(folder / "outputs" / f"{picture.name}.png", own, bits=objective.pipeline.file_bits)
         sheet = map_sheet(
             to_array(output),
             to_array(reference),

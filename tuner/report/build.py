@@ -181,7 +181,7 @@ def _map_types(pictures: PictureSet) -> list[dict[str, str]]:
     """The choice of maps: each with the mean signed excess of the best outputs shown, where it is not nearly 0."""
     rows = []
     for place, name in enumerate(pictures.types):
-        means = [summarize(picture.excess["best"][place]).mean for picture in pictures.shown]
+        means = [summarize(picture.excess["best"][place]).mean for picture in pictures.shown if not picture.own]
         mean = sum(means) / len(means) if means else 0.0
         amount = signed(mean, 2) if abs(mean) >= 0.005 else ""
         rows.append(

@@ -5,7 +5,7 @@ They are made again from the recipe in the run's folder, so that a run stores no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,12 +36,14 @@ class ShownPicture:
         images: (H, W, 3) float32 in [0, 1] by role: input, start, best, reference.
         excess: signed excess over the reference of ``start`` and ``best``, each (K, H, W) in [-1, 1].
         regions: the worst region of every type (K, or None) of ``start`` and ``best``.
+        own: shown beside its rehearsal; it has no reference, so its maps say nothing of how good an output is.
     """
 
     name: str
     images: dict[str, np.ndarray]
     excess: dict[str, np.ndarray]
     regions: dict[str, tuple[Region | None, ...]]
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,21 @@ def make_pictures(records: RunRecords, sources: Sources | str, judge: Judge, mos
     if isinstance(sources, str):
         return PictureSet((), 0, judge.types, sources)
     recipe = sources.recipe
+    everything = [shown for picture in sources.pictures for shown in _with_own(picture)]
     shown = []
-    for picture in sources.pictures[:most]:
+    for picture in everything[:most]:
         outputs = {side: run_seeded(sources, picture, getattr(records, side)["parameters"]).image for side in SIDES}
         reference = outputs["start"] if picture.reference is None else picture.reference
-        shown.append(_judged(picture, reference, outputs, judge))
-    return PictureSet(
-        tuple(shown), len(sources.pictures), judge.types, _note(recipe.reference_kind, recipe.images.crop)
-    )
+        own = recipe.reference_kind == "rehearsal" and picture.reference is None
+        shown.append(_judged(picture, reference, outputs, judge, own))
+    return PictureSet(tuple(shown), len(everything), judge.types, _note(recipe.reference_kind, recipe.images.crop))
+
+
+def _with_own(picture: Picture) -> list[Picture]:
+    """What is shown of a picture: of a rehearsal first the picture that it is for, which has no reference."""
+    if picture.rehearsed is None:
+        return [picture]
+    return [Picture(picture.name, picture.rehearsed, None), replace(picture, name=f"{picture.name}, rehearsal")]
 
 
 def run_seeded(sources: Sources, picture: Picture, parameters: dict[str, Any]) -> Output:
@@ -124,12 +133,19 @@ def _note(kind: str, crop: int | None) -> str:
         notes.append("The reference is the input.")
     if kind == "incumbent":
         notes.append("The run has no reference pictures: the default output stands in its place.")
+    if kind == "rehearsal":
+        notes.append(
+            "The run has no reference pictures: each picture was rehearsed on a cleaned stand-in with its own noise on "
+            "it anew. Of the picture itself the default output stands in the reference's place."
+        )
     if crop is not None:
         notes.append(f"The search saw the centre {crop} \N{MULTIPLICATION SIGN} {crop} pixels, shown here.")
     return " ".join(notes)
 
 
-def _judged(picture: Picture, reference: torch.Tensor, outputs: dict[str, torch.Tensor], judge: Judge) -> ShownPicture:
+def _judged(
+    picture: Picture, reference: torch.Tensor, outputs: dict[str, torch.Tensor], judge: Judge, own: bool
+) -> ShownPicture:
     with torch.no_grad():
         state = judge.prepare(reference)
         maps = {side: judge.judge(outputs[side], state)[0] for side in SIDES}
@@ -139,6 +155,7 @@ def _judged(picture: Picture, reference: torch.Tensor, outputs: dict[str, torch.
         name=picture.name,
         images={role: to_array(image) for role, image in images.items()},
         excess=excess,
+        own=own,
         regions={
             side: tuple(
                 worst_region(values, name in SIGNED_CHANNELS)
@@ -154,7 +171,7 @@ def worst_of_all(pictures: PictureSet, most: int = 8) -> list[WorstRegion]:
     found = []
     for picture in pictures.shown:
         for place, region in enumerate(picture.regions["best"]):
-            if region is not None:
+            if region is not None and not picture.own:
                 box = (region.left, region.top, region.width, region.height)
                 start = region_at(picture.excess["start"][place], *box).excess
                 found.append(WorstRegion(picture.name, pictures.types[place], region, start))
