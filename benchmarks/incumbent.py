@@ -49,7 +49,7 @@ def real(data: Path, work: Path) -> tuple[list[Path], list[Path]]:
 
 
 def real_others(data: Path, work: Path) -> tuple[list[Path], list[Path]]:
-    """Six of other scenes, which nobody looked at while rehearsal was made."""
+    """Six of other scenes: nobody looked at how they tune while rehearsal was made (at their measured noise, yes)."""
     return _polyu(data, lambda scenes: [*scenes[4 :: max(1, len(scenes) // 3)], *scenes[6 :: max(1, len(scenes) // 3)]])
 
 

@@ -22,17 +22,20 @@ Floats = NDArray[np.float64]
 MIN_SIDE = 64
 """Pixels on each side that a picture needs, for blocks enough to choose from."""
 
-_BLOCK, _STEP = 16, 8
+_BLOCK, _STEP = 24, 8
 _LEVELS = 5
 """Brightnesses at which the deviation is measured, each of as many blocks."""
 _FLATTEST = 0.25
 """Share of the blocks of one brightness that is taken for flat: by what is left after noise is blurred away."""
-_TYPICAL = 0.9
-"""Of those, the blocks of the highest variance are left out: fine texture survives no blur and looks flat."""
+_TYPICAL = 2.0
+"""Times their median variance, above which such blocks are left out: fine texture survives no blur and looks flat."""
+_MOST = 6.0
+"""Times the median variance of the flat blocks of all brightnesses, above which a block is not flat, whatever the
+others of its brightness are: some brightnesses are found at edges only. They have the noise of the next ones then."""
 _BLUR = 2.5
 """Of the picture that flatness is judged by, pixels."""
-_REACH = 6
-"""Pixels at which two noise values are taken for independent."""
+_REACH, _SURE = 8, 4
+"""Pixels at which two noise values are taken for independent, and below which their covariance is taken as it is."""
 _CLIPPED = 0.01
 """Share of black or white pixels above which a block says nothing about noise."""
 _LUMA_BLUR = 1.5
@@ -43,7 +46,7 @@ class NoiseModel:
     """Zero-mean noise.
 
     Attributes:
-        brightness: (L,), rising, in [0, 1]: where the deviation was measured.
+        brightness: (L,), rising, in [0, 1]: where the deviation was measured, at 1 to 5 places.
         deviation: (L, 3), of each colour, in units of white.
         covariance: (2 r + 1, 2 r + 1, 3, 3), of noise of deviation 1: element [r + i, r + j, c, d] is that of colour c
             at (y + i, x + j) with colour d at (y, x).
@@ -105,11 +108,14 @@ def measure_noise(picture: NDArray[np.float32]) -> NoiseModel:
     usable = np.flatnonzero(clipped < _CLIPPED)
     if len(usable) < _LEVELS:
         usable = np.arange(len(blocks))
-    chosen = []
-    for part in np.array_split(usable[np.argsort(luma[usable], kind="stable")], _LEVELS):
-        flat = part[np.argsort(structure[part], kind="stable")][: max(1, round(_FLATTEST * len(part)))]
-        typical = variance[flat].mean(1)
-        chosen.append(flat[typical <= np.quantile(typical, _TYPICAL)])
+    power = variance.mean(1)
+    flat = [
+        part[np.argsort(structure[part], kind="stable")][: max(1, round(_FLATTEST * len(part)))]
+        for part in np.array_split(usable[np.argsort(luma[usable], kind="stable")], _LEVELS)
+    ]
+    most = _MOST * np.median(power[np.concatenate(flat)])
+    chosen = [part[power[part] <= min(most, _TYPICAL * np.median(power[part]))] for part in flat]
+    chosen = [part for part in chosen if len(part)]
     return NoiseModel(
         np.array([luma[part].mean() for part in chosen]),
         np.array([np.sqrt(variance[part].mean(0)) for part in chosen]),
@@ -118,15 +124,15 @@ def measure_noise(picture: NDArray[np.float32]) -> NoiseModel:
 
 
 def _blocks(picture: NDArray[np.float32]) -> Floats:
-    """(B, 16, 16, 3), each beginning 8 pixels after the one before."""
+    """(B, 24, 24, 3), each beginning 8 pixels after the one before."""
     windows = sliding_window_view(picture, (_BLOCK, _BLOCK), axis=(0, 1))[::_STEP, ::_STEP]
     return np.moveaxis(windows, 2, -1).reshape(-1, _BLOCK, _BLOCK, 3).astype(np.float64)
 
 
 def _surface() -> Floats:
-    """An orthonormal basis of the quadratic surfaces over a block, (256, 6)."""
+    """An orthonormal basis of the planes over a block, (576, 3). Steeper surfaces would take coarse noise with them."""
     y, x = np.mgrid[:_BLOCK, :_BLOCK] / (_BLOCK - 1) - 0.5
-    terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=-1).reshape(-1, 6)
+    terms = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
     return np.asarray(np.linalg.qr(terms)[0])
 
 
@@ -134,13 +140,13 @@ _SURFACE = _surface()
 
 
 def _without_surface(blocks: Floats) -> Floats:
-    """Blocks less the quadratic surface that fits each colour best: shading is no noise."""
+    """Blocks less the plane that fits each colour best: shading is no noise."""
     flat = blocks.reshape(len(blocks), -1, 3)
     return np.asarray(flat - _SURFACE @ (_SURFACE.T @ flat)).reshape(blocks.shape)
 
 
 def _covariance(rest: Floats) -> Floats:
-    """Of blocks (B, 16, 16, 3), each brought to deviation 1 (Wiener-Khinchin theorem); it fades out at the reach."""
+    """Of blocks (B, 24, 24, 3), each brought to deviation 1 (Wiener-Khinchin theorem); it fades out at the reach."""
     scaled = rest / np.maximum(rest.std((1, 2), keepdims=True), 1e-4)
     # Twice the size: opposite borders are no neighbours.
     spectrum = np.fft.fft2(scaled, s=(2 * _BLOCK, 2 * _BLOCK), axes=(1, 2))
@@ -148,6 +154,6 @@ def _covariance(rest: Floats) -> Floats:
     sums = np.fft.ifft2(products, axes=(0, 1)).real
     shifts = np.arange(-_REACH, _REACH + 1)
     pairs = _BLOCK - np.abs(shifts)  # of values that far apart in a block, along one side
-    fade = np.cos(0.5 * np.pi * shifts / (_REACH + 1)) ** 2
+    fade = np.cos(0.5 * np.pi * np.clip((np.abs(shifts) - _SURE) / (_REACH + 1 - _SURE), 0.0, 1.0)) ** 2
     scale = fade / pairs
     return np.asarray(sums[shifts[:, None], shifts[None, :]] * (scale[:, None] * scale[None, :])[..., None, None])
