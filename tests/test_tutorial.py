@@ -51,7 +51,7 @@ def test_every_recipe_of_the_pages_is_sound(folder: Path) -> None:
     recipes = {name: load_recipe(folder / name) for name in names}
     added = [penalty.type for penalty in recipes["second.yaml"].objective.penalties]
     assert added == [*(p.type for p in recipes["denoise.yaml"].objective.penalties), "detail_loss"]
-    assert recipes["no_truth.yaml"].reference_kind == "incumbent"
+    assert recipes["no_truth.yaml"].reference_kind == "rehearsal"
 
 
 def test_the_marks_are_in_pairs_and_filled() -> None:

@@ -19,12 +19,19 @@ from tests.tuner.command import ROOT, environment
 from tests.tuner.test_claims import SPACE
 from tests.tuner.test_study import RECIPE, evaluation
 from tuner.cli.dashboard import dashboard
+from tuner.run_folder import write_storage
+from tuner.storage import open_store
 from tuner.study import RunStudy
 
 
-def make_run(folder: Path) -> None:
+def make_run(folder: Path, storage: str | None = None) -> None:
     folder.mkdir()
-    study = RunStudy.create(folder, RECIPE)
+    if storage is None:
+        study = RunStudy.create(folder, RECIPE)
+    else:
+        store = open_store(storage, "elsewhere")
+        write_storage(folder, store)
+        study = RunStudy.create(store, RECIPE)
     for value in (1.0, 2.0):
         trial = study.ask(RandomSampler(seed=0), dict(SPACE))
         assert trial is not None
@@ -32,8 +39,9 @@ def make_run(folder: Path) -> None:
     study.close()
 
 
-def test_answers_with_the_trials_of_the_run(tmp_path: Path) -> None:
-    make_run(tmp_path / "run")
+@pytest.mark.parametrize("on_a_server", [False, True])
+def test_answers_with_the_trials_of_the_run(tmp_path: Path, on_a_server: bool) -> None:
+    make_run(tmp_path / "run", f"sqlite:///{tmp_path}/study.db" if on_a_server else None)
     process = subprocess.Popen(
         [sys.executable, "-m", "tuner", "dashboard", str(tmp_path / "run"), "--port", "0", "--no-browser"],
         cwd=ROOT,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import torch
 from optuna.trial import TrialState
 from torch import Tensor
 
@@ -37,10 +38,27 @@ class Shifted(Power):
         return super().process(image, gamma, gamma.new_tensor(0.2 if shift == "up" else 0.0))
 
 
+class Quantized(Power):
+    """Power behind a stage of a program's kind: no gradient comes back through it, nor to its parameter."""
+
+    name = "quantized"
+    parameters: ClassVar[dict[str, Parameter | Choice]] = {
+        "gamma": Parameter(0.25, 4.0, 1.0, log=True),
+        "shift": Parameter(-0.3, 0.3, 0.25),
+    }
+
+    def process(self, image: Tensor, gamma: Tensor, shift: Tensor) -> Output:  # type: ignore[override]
+        """The picture shifted and in 256 levels, then ``** gamma``."""
+        with torch.no_grad():
+            image = ((image + shift).clamp(0.0, 1.0) * 255.0).round() / 255.0
+        return super().process(image, gamma, gamma.new_tensor(0.0))
+
+
 @pytest.fixture(autouse=True)
 def _pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch)
-    monkeypatch.setitem(pipelines.registry.BUILT_INS, "test.shifted", f"{Shifted.__module__}:{Shifted.__name__}")
+    for cls in (Shifted, Quantized):
+        monkeypatch.setitem(pipelines.registry.BUILT_INS, f"test.{cls.name}", f"{cls.__module__}:{cls.__name__}")
 
 
 def search(folder: Path, trials: int = 8, out: str = "run", resume: bool = False, **sections: Any) -> Result:
@@ -106,6 +124,16 @@ def test_named_continuous_parameters_are_sampled(tmp_path: Path, sampler: str) -
     assert gammas[:2] == [1.0, 1.0]  # the defaults, and the ascent from them
     assert len(set(gammas)) == 11
     assert result.best["value"] > result.trials[1].value
+
+
+def test_a_black_box_stage_is_sampled_and_the_rest_ascended(tmp_path: Path) -> None:
+    pipeline = {"name": "test.quantized", "search": {"gamma": {}, "shift": {}}}
+    options = {"sampled": ["shift"], "sampler": "gp", "steps": 5}
+    result = search(tmp_path, trials=14, pipeline=pipeline, options=options)
+    assert result.best_parameters["shift"] == pytest.approx(0.0, abs=0.03)
+    assert result.best_parameters["gamma"] == pytest.approx(1.6, rel=0.06)
+    for trial in result.trials[1:]:  # gamma is ascended at each shift, whatever that is
+        assert trial.value == max(trial.user_attrs["path"]) and len(trial.user_attrs["path"]) > 1
 
 
 def test_a_stopped_search_goes_on_as_if_nothing_had_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
