@@ -8,6 +8,7 @@ estimators of a single deviation (Immerkaer 1996, scikit-image's ``estimate_sigm
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -22,18 +23,25 @@ Floats = NDArray[np.float64]
 MIN_SIDE = 64
 """Pixels on each side that a picture needs, for blocks enough to choose from."""
 
-_BLOCK, _STEP = 24, 8
+_SMALL, _LARGE = 16, 24
+"""Sides of the blocks that deviation and covariance are measured in, pixels. The smaller a block, the more places are
+flat; but neighbours are more than a few pixels apart in large ones only."""
+_STEP, _BLOCKS = 4, 12_000
+"""Pixels from one block to the next, more in pictures that have more than so many blocks."""
+_TERMS = 3
+"""Of a plane."""
 _LEVELS = 5
 """Brightnesses at which the deviation is measured, each of as many blocks."""
 _FLATTEST = 0.25
-"""Share of the blocks of one brightness that is taken for flat: by what is left after noise is blurred away."""
-_TYPICAL = 2.0
-"""Times their median variance, above which such blocks are left out: fine texture survives no blur and looks flat."""
-_MOST = 6.0
-"""Times the median variance of the flat blocks of all brightnesses, above which a block is not flat, whatever the
-others of its brightness are: some brightnesses are found at edges only. They have the noise of the next ones then."""
+"""Share of the blocks of one brightness that may be flat: by what is left after noise is blurred away. By their own
+variance, those would be chosen from which compression has removed the noise."""
 _BLUR = 2.5
 """Of the picture that flatness is judged by, pixels."""
+_SPREAD = 2.0
+"""Times the median variance of those, above which they are not: fine texture survives no blur."""
+_MOST = 6.0
+"""Times the median of that over the brightnesses, above which no block is flat: some brightnesses are found in texture
+and at edges only. They have the noise of the next ones then."""
 _REACH, _SURE = 8, 4
 """Pixels at which two noise values are taken for independent, and below which their covariance is taken as it is."""
 _CLIPPED = 0.01
@@ -99,61 +107,70 @@ def measure_noise(picture: NDArray[np.float32]) -> NoiseModel:
             f"picture is {picture.shape[1]} x {picture.shape[0]} pixels, expected at least {MIN_SIDE} x {MIN_SIDE} to "
             "measure its noise"
         )
-    blocks = _blocks(picture)
-    rest = _without_surface(blocks)
-    structure = _without_surface(_blocks(cv2.GaussianBlur(picture, (0, 0), _BLUR))).var((1, 2)).mean(1)
-    variance = rest.var((1, 2)) * (_BLOCK**2 / (_BLOCK**2 - _SURFACE.shape[1]))
-    luma = blocks.mean((1, 2, 3))
+    levels, deviations = [], []
+    for level, rest in _flat_blocks(picture, _SMALL):
+        levels.append(level)
+        deviations.append(np.sqrt(_variance(rest).mean(0)))
+    large = np.concatenate([rest for _, rest in _flat_blocks(picture, _LARGE)])
+    return NoiseModel(np.array(levels), np.array(deviations), _covariance(large))
+
+
+def _flat_blocks(picture: NDArray[np.float32], side: int) -> list[tuple[float, Floats]]:
+    """At each of up to five brightnesses, rising: that and the flat blocks there, less their shading (B, n, n, 3)."""
+    blocks = _blocks(picture, side)
+    rest = _without_shading(blocks)
+    power, luma = _variance(rest).mean(1), blocks.mean((1, 2, 3))
+    structure = _variance(_without_shading(_blocks(cv2.GaussianBlur(picture, (0, 0), _BLUR), side))).mean(1)
     clipped = ((blocks <= 2 / 255) | (blocks >= 253 / 255)).mean((1, 2, 3))
     usable = np.flatnonzero(clipped < _CLIPPED)
     if len(usable) < _LEVELS:
         usable = np.arange(len(blocks))
-    power = variance.mean(1)
-    flat = [
+    parts = [
         part[np.argsort(structure[part], kind="stable")][: max(1, round(_FLATTEST * len(part)))]
         for part in np.array_split(usable[np.argsort(luma[usable], kind="stable")], _LEVELS)
     ]
-    most = _MOST * np.median(power[np.concatenate(flat)])
-    chosen = [part[power[part] <= min(most, _TYPICAL * np.median(power[part]))] for part in flat]
-    chosen = [part for part in chosen if len(part)]
-    return NoiseModel(
-        np.array([luma[part].mean() for part in chosen]),
-        np.array([np.sqrt(variance[part].mean(0)) for part in chosen]),
-        _covariance(rest[np.concatenate(chosen)]),
-    )
+    typical = np.array([np.median(power[part]) for part in parts])
+    most = _MOST * np.median(typical)
+    flat = [
+        part[power[part] <= min(most, _SPREAD * usual)]
+        for part, usual in zip(parts, typical, strict=True)
+        if usual <= most
+    ]
+    return [(float(luma[part].mean()), rest[part]) for part in flat]
 
 
-def _blocks(picture: NDArray[np.float32]) -> Floats:
-    """(B, 24, 24, 3), each beginning 8 pixels after the one before."""
-    windows = sliding_window_view(picture, (_BLOCK, _BLOCK), axis=(0, 1))[::_STEP, ::_STEP]
-    return np.moveaxis(windows, 2, -1).reshape(-1, _BLOCK, _BLOCK, 3).astype(np.float64)
+def _blocks(picture: NDArray[np.float32], side: int) -> Floats:
+    """(B, side, side, 3), evenly over the picture."""
+    step = max(_STEP, math.ceil(math.sqrt(picture.shape[0] * picture.shape[1] / _BLOCKS)))
+    windows = sliding_window_view(picture, (side, side), axis=(0, 1))[::step, ::step]
+    return np.moveaxis(windows, 2, -1).reshape(-1, side, side, 3).astype(np.float64)
 
 
-def _surface() -> Floats:
-    """An orthonormal basis of the planes over a block, (576, 3). Steeper surfaces would take coarse noise with them."""
-    y, x = np.mgrid[:_BLOCK, :_BLOCK] / (_BLOCK - 1) - 0.5
-    terms = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
-    return np.asarray(np.linalg.qr(terms)[0])
+def _variance(rest: Floats) -> Floats:
+    """Of blocks (B, n, n, 3) from which a plane was taken, (B, 3)."""
+    pixels = rest.shape[1] * rest.shape[2]
+    return np.asarray(np.square(rest).sum((1, 2)) / (pixels - _TERMS))
 
 
-_SURFACE = _surface()
-
-
-def _without_surface(blocks: Floats) -> Floats:
-    """Blocks less the plane that fits each colour best: shading is no noise."""
+def _without_shading(blocks: Floats) -> Floats:
+    """Blocks (B, n, n, 3) less the plane that fits each colour best. Steeper surfaces would take coarse noise along."""
+    side = blocks.shape[1]
+    y, x = np.mgrid[:side, :side] / (side - 1) - 0.5
+    basis = np.linalg.qr(np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, _TERMS))[0]
     flat = blocks.reshape(len(blocks), -1, 3)
-    return np.asarray(flat - _SURFACE @ (_SURFACE.T @ flat)).reshape(blocks.shape)
+    return np.asarray(flat - basis @ (basis.T @ flat)).reshape(blocks.shape)
 
 
 def _covariance(rest: Floats) -> Floats:
-    """Of blocks (B, 24, 24, 3), each brought to deviation 1 (Wiener-Khinchin theorem); it fades out at the reach."""
+    """Of blocks (B, n, n, 3), each brought to deviation 1 (Wiener-Khinchin theorem); it fades out at the reach."""
+    side = rest.shape[1]
     scaled = rest / np.maximum(rest.std((1, 2), keepdims=True), 1e-4)
     # Twice the size: opposite borders are no neighbours.
-    spectrum = np.fft.fft2(scaled, s=(2 * _BLOCK, 2 * _BLOCK), axes=(1, 2))
+    spectrum = np.fft.fft2(scaled, s=(2 * side, 2 * side), axes=(1, 2))
     products = np.einsum("bijc,bijd->ijcd", spectrum, spectrum.conj()) / len(scaled)
     sums = np.fft.ifft2(products, axes=(0, 1)).real
     shifts = np.arange(-_REACH, _REACH + 1)
-    pairs = _BLOCK - np.abs(shifts)  # of values that far apart in a block, along one side
+    pairs = side - np.abs(shifts)  # of values that far apart in a block, along one side
     fade = np.cos(0.5 * np.pi * np.clip((np.abs(shifts) - _SURE) / (_REACH + 1 - _SURE), 0.0, 1.0)) ** 2
     scale = fade / pairs
     return np.asarray(sums[shifts[:, None], shifts[None, :]] * (scale[:, None] * scale[None, :])[..., None, None])

@@ -13,7 +13,7 @@ from pipelines.inputs import PICTURES, InputKind, centre_box
 from pixelperfect_models.images import read_image, read_mask
 from pixelperfect_models.map_statistics import REGIONS, Penalty, region_weight
 from tuner.recipe import Recipe
-from tuner.rehearsal import rehearse
+from tuner.rehearsal import rehearse, rehearsed_mask
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Picture:
         masks: mask files of the penalties, (1, 1, H, W) in [0, 1].
         preview: the input as a picture, where ``image`` is none.
         rehearsed: where ``image`` and ``reference`` are a rehearsal (:mod:`tuner.rehearsal`), the picture that it is
-            for, like ``image``.
+            for, cropped as the recipe says.
     """
 
     name: str
@@ -106,10 +106,13 @@ def read_pictures(recipe: Recipe, kind: InputKind = PICTURES) -> tuple[Picture, 
             reference = shown
         elif recipe.reference_kind == "rehearsal":
             rehearsed = image
-            image, reference = rehearse(whole, box, (recipe.search.seed, number))
+            image, reference = rehearse(whole, side, (recipe.search.seed, number))
             shown = image
         elif pair.reference is not None:
             reference = PICTURES.crop(read_image(pair.reference), *box)
-        cropped = {path: PICTURES.crop(mask, *box) for path, mask in masks.items()}
+        cropped = {
+            path: PICTURES.crop(mask, *box) if rehearsed is None else rehearsed_mask(mask, side)
+            for path, mask in masks.items()
+        }
         pictures.append(Picture(pair.name, image, reference, cropped, None if shown is image else shown, rehearsed))
     return tuple(pictures)

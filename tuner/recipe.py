@@ -106,8 +106,9 @@ class ImagesSpec(RecipeModel):
         description=(
             "Path, glob or list of them: what the output is judged against, paired with the inputs by file name "
             "where the names agree, otherwise in sorted order. `input`: the input itself (compression). "
-            "Without a ground truth, `rehearsal`: a cleaned stand-in of each input, which the pipeline is given with "
-            "the input's noise on it anew (docs/rehearsal.md); `incumbent`: the best output so far (docs/incumbent.md)."
+            "Without a ground truth, `rehearsal`: each input at half its size and cleaned; the pipeline is given that "
+            "with the input's own noise on it (docs/rehearsal.md). Or `incumbent`: the best output so far "
+            "(docs/incumbent.md)."
         ),
     )
     anchors: int = Field(

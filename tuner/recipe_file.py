@@ -12,7 +12,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pipelines.inputs import PICTURES, InputKind
 from pixelperfect_models.errors import UserError, suggest
 from pixelperfect_models.images import read_array
-from tuner.noise_model import MIN_SIDE
 from tuner.recipe import REFERENCE_WORDS, ImagePair, ImagesSpec, JudgeSpec, PipelineSpec, Recipe
 from tuner.recipe_images import ImagesError, absolute, check_pictures, find_pairs, find_training_photos
 from tuner.recipe_objective import REGIONS, Objective
@@ -20,6 +19,7 @@ from tuner.recipe_pipeline import load_pipeline, resolve_parameters, resolve_sea
 from tuner.recipe_problems import report
 from tuner.recipe_search import Search, SearchSpec, TrainSearch
 from tuner.recipe_yaml import Source, read_source
+from tuner.rehearsal import MIN_SIDE
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -135,8 +135,8 @@ def _note(kind: str, crop: int | None) -> str:
         notes.append("The run has no reference pictures: the default output stands in its place.")
     if kind == "rehearsal":
         notes.append(
-            "The run has no reference pictures: each picture was rehearsed on a cleaned stand-in with its own noise on "
-            "it anew. Of the picture itself the default output stands in the reference's place."
+            "The run has no reference pictures: each was rehearsed on itself at half the size, cleaned, with its own "
+            "noise on it. Of the picture itself the default output stands in the reference's place."
         )
     if crop is not None:
         notes.append(f"The search saw the centre {crop} \N{MULTIPLICATION SIGN} {crop} pixels, shown here.")
