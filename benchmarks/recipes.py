@@ -99,7 +99,7 @@ def outside_the_crop(data: Path, work: Path, recipe: Recipe) -> list[HeldOut]:
 
 HELD_OUT: dict[str, Callable[[Path, Path, Recipe], Sequence[HeldOut]]] = {
     "denoise": simulated_noise,
-    "denoise_blind": simulated_noise,
+    "denoise_blind": other_scenes,
     "denoise_real": other_scenes,
     "train_denoiser": simulated_noise,
     "match_look": outside_the_crop,
