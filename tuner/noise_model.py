@@ -23,13 +23,11 @@ Floats = NDArray[np.float64]
 MIN_SIDE = 64
 """Pixels on each side that a picture needs, for blocks enough to choose from."""
 
-_SMALL, _LARGE = 16, 24
-"""Sides of the blocks that deviation and covariance are measured in, pixels. The smaller a block, the more places are
-flat; but neighbours are more than a few pixels apart in large ones only."""
+_BLOCK = 24
+"""Side of the blocks, pixels: the smaller, the more places are flat; but neighbours are more than a few pixels apart in
+large ones only, and of noise that compression has removed from the flattest places more is left in them."""
 _STEP, _BLOCKS = 4, 12_000
 """Pixels from one block to the next, more in pictures that have more than so many blocks."""
-_TERMS = 3
-"""Of a plane."""
 _LEVELS = 5
 """Brightnesses at which the deviation is measured, each of as many blocks."""
 _FLATTEST = 0.25
@@ -107,20 +105,20 @@ def measure_noise(picture: NDArray[np.float32]) -> NoiseModel:
             f"picture is {picture.shape[1]} x {picture.shape[0]} pixels, expected at least {MIN_SIDE} x {MIN_SIDE} to "
             "measure its noise"
         )
-    levels, deviations = [], []
-    for level, rest in _flat_blocks(picture, _SMALL):
-        levels.append(level)
-        deviations.append(np.sqrt(_variance(rest).mean(0)))
-    large = np.concatenate([rest for _, rest in _flat_blocks(picture, _LARGE)])
-    return NoiseModel(np.array(levels), np.array(deviations), _covariance(large))
+    flat = _flat_blocks(picture)
+    return NoiseModel(
+        np.array([level for level, _ in flat]),
+        np.array([np.sqrt(_variance(rest).mean(0)) for _, rest in flat]),
+        _covariance(np.concatenate([rest for _, rest in flat])),
+    )
 
 
-def _flat_blocks(picture: NDArray[np.float32], side: int) -> list[tuple[float, Floats]]:
+def _flat_blocks(picture: NDArray[np.float32]) -> list[tuple[float, Floats]]:
     """At each of up to five brightnesses, rising: that and the flat blocks there, less their shading (B, n, n, 3)."""
-    blocks = _blocks(picture, side)
+    blocks = _blocks(picture)
     rest = _without_shading(blocks)
     power, luma = _variance(rest).mean(1), blocks.mean((1, 2, 3))
-    structure = _variance(_without_shading(_blocks(cv2.GaussianBlur(picture, (0, 0), _BLUR), side))).mean(1)
+    structure = _variance(_without_shading(_blocks(cv2.GaussianBlur(picture, (0, 0), _BLUR)))).mean(1)
     clipped = ((blocks <= 2 / 255) | (blocks >= 253 / 255)).mean((1, 2, 3))
     usable = np.flatnonzero(clipped < _CLIPPED)
     if len(usable) < _LEVELS:
@@ -139,38 +137,42 @@ def _flat_blocks(picture: NDArray[np.float32], side: int) -> list[tuple[float, F
     return [(float(luma[part].mean()), rest[part]) for part in flat]
 
 
-def _blocks(picture: NDArray[np.float32], side: int) -> Floats:
-    """(B, side, side, 3), evenly over the picture."""
+def _blocks(picture: NDArray[np.float32]) -> Floats:
+    """(B, n, n, 3), evenly over the picture."""
     step = max(_STEP, math.ceil(math.sqrt(picture.shape[0] * picture.shape[1] / _BLOCKS)))
-    windows = sliding_window_view(picture, (side, side), axis=(0, 1))[::step, ::step]
-    return np.moveaxis(windows, 2, -1).reshape(-1, side, side, 3).astype(np.float64)
+    windows = sliding_window_view(picture, (_BLOCK, _BLOCK), axis=(0, 1))[::step, ::step]
+    return np.moveaxis(windows, 2, -1).reshape(-1, _BLOCK, _BLOCK, 3).astype(np.float64)
+
+
+def _plane() -> Floats:
+    """An orthonormal basis of the planes over a block, (n * n, 3)."""
+    y, x = np.mgrid[:_BLOCK, :_BLOCK] / (_BLOCK - 1) - 0.5
+    return np.asarray(np.linalg.qr(np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3))[0])
+
+
+_PLANE = _plane()
 
 
 def _variance(rest: Floats) -> Floats:
     """Of blocks (B, n, n, 3) from which a plane was taken, (B, 3)."""
-    pixels = rest.shape[1] * rest.shape[2]
-    return np.asarray(np.square(rest).sum((1, 2)) / (pixels - _TERMS))
+    return np.asarray(np.square(rest).sum((1, 2)) / (_BLOCK**2 - _PLANE.shape[1]))
 
 
 def _without_shading(blocks: Floats) -> Floats:
     """Blocks (B, n, n, 3) less the plane that fits each colour best. Steeper surfaces would take coarse noise along."""
-    side = blocks.shape[1]
-    y, x = np.mgrid[:side, :side] / (side - 1) - 0.5
-    basis = np.linalg.qr(np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, _TERMS))[0]
     flat = blocks.reshape(len(blocks), -1, 3)
-    return np.asarray(flat - basis @ (basis.T @ flat)).reshape(blocks.shape)
+    return np.asarray(flat - _PLANE @ (_PLANE.T @ flat)).reshape(blocks.shape)
 
 
 def _covariance(rest: Floats) -> Floats:
     """Of blocks (B, n, n, 3), each brought to deviation 1 (Wiener-Khinchin theorem); it fades out at the reach."""
-    side = rest.shape[1]
     scaled = rest / np.maximum(rest.std((1, 2), keepdims=True), 1e-4)
     # Twice the size: opposite borders are no neighbours.
-    spectrum = np.fft.fft2(scaled, s=(2 * side, 2 * side), axes=(1, 2))
+    spectrum = np.fft.fft2(scaled, s=(2 * _BLOCK, 2 * _BLOCK), axes=(1, 2))
     products = np.einsum("bijc,bijd->ijcd", spectrum, spectrum.conj()) / len(scaled)
     sums = np.fft.ifft2(products, axes=(0, 1)).real
     shifts = np.arange(-_REACH, _REACH + 1)
-    pairs = side - np.abs(shifts)  # of values that far apart in a block, along one side
+    pairs = _BLOCK - np.abs(shifts)  # of values that far apart in a block, along one side
     fade = np.cos(0.5 * np.pi * np.clip((np.abs(shifts) - _SURE) / (_REACH + 1 - _SURE), 0.0, 1.0)) ** 2
     scale = fade / pairs
     return np.asarray(sums[shifts[:, None], shifts[None, :]] * (scale[:, None] * scale[None, :])[..., None, None])
