@@ -32,7 +32,9 @@ _CODE = {
     ),
 }  # fmt: skip
 """By package, the files that a value, or what is proposed next, may depend on."""
-_LIBRARIES = ("torch", "kornia", "numpy", "opencv-python-headless", "pillow", "optuna")
+_LIBRARIES = (
+    "torch", "kornia", "numpy", "scipy", "scikit-image", "PyWavelets", "opencv-python-headless", "pillow", "optuna",
+)  # fmt: skip
 """Libraries whose version changes values, or what a sampler proposes."""
 
 
