@@ -180,7 +180,7 @@ def run(options: argparse.Namespace) -> str:
         f"{loads[1]:.1f} at the end.",
         "",
         "The judge's reference is prepared. Full-size maps up to 12 megapixels; at 48, where they alone would be "
-        "2.9 GB, all rows of the judge are with the maps at stride 4 (`full=False`). Above 4 megapixels maps are made "
+        "2.9 GB, all rows of the judge are with the maps at stride 4 (`full=False`). Above 6 megapixels maps are made "
         "in tiles of 1536 pixels with overlap, but for the gradient, which is of the score.",
         "",
         *table("ms a megapixel", speed, options.sizes),

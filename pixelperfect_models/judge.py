@@ -29,7 +29,7 @@ from pixelperfect_models.tiling import tiled_maps
 DISTORTION_WEIGHTS, SCORE_WEIGHTS = "distortion.safetensors", "score.safetensors"
 
 
-TILED_ABOVE = 4_000_000
+TILED_ABOVE = 6_000_000
 """Pixels of a picture above which ``maps`` works in tiles by itself."""
 
 TILE = 1536
@@ -137,7 +137,7 @@ class PixelPerfect(nn.Module):
             test: (N, 3, H, W), sRGB-encoded, [0, 1]; sides of at least 16. Differentiable.
             ref: the same shape (or a batch of one), or what :meth:`prepare` gave.
             tile: side in pixels of the parts that the picture is worked on in, with overlap, so that memory does not
-                grow with the picture; the answer is the same but for rounding. ``auto``: 1536 above 4 megapixels
+                grow with the picture; the answer is the same but for rounding. ``auto``: 1536 above 6 megapixels
                 where no gradient is asked for, else the whole picture at once. None: always at once.
             full: False leaves the maps at the resolution they are computed in, (N, K, ceil(H / 4), ceil(W / 4)):
                 full size is only their bilinear enlargement, and takes 60 bytes a pixel.
