@@ -45,6 +45,7 @@ _REACH, _SURE = 8, 4
 _CLIPPED = 0.01
 """Share of black or white pixels above which a block says nothing about noise."""
 _LUMA_BLUR = 1.5
+"""Of the picture whose brightness says how strong its noise is, pixels."""
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,8 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import pywt
 import torch
 import torch.nn.functional as nnf
-from skimage.restoration import denoise_wavelet
 
 from pipelines.inputs import centre_box
 from pixelperfect_models.images import to_array, to_tensor
@@ -81,6 +79,10 @@ def _cleaned(picture: np.ndarray, deviation: float) -> np.ndarray:
 
     BayesShrink: Chang et al., *Adaptive wavelet thresholding*, 2000; each scale's threshold falls with its detail.
     """
+    # Here, since every recipe's loading imports this file, and these take most of a second.
+    import pywt
+    from skimage.restoration import denoise_wavelet
+
     levels = np.clip(picture * 255.0 + 0.5, 0, 255).astype(np.uint8)
     strength = max(_LEAST, 255.0 * deviation)
     smooth = cv2.fastNlMeansDenoisingColored(levels, None, strength, _COLOR_STRENGTH * strength, _TEMPLATE, _WINDOW)
