@@ -39,7 +39,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 SIDE = 256
 
 
-def merged(row: dict[str, Any], steps: int) -> dict[str, Any]:
+def merged(row: dict[str, Any], steps: int, sets: int) -> dict[str, Any]:
     """The whole training configuration of a row."""
     config: dict[str, Any] = yaml.safe_load(shipped_configs()["compact"].read_text(encoding="utf-8"))
     for section, changes in row["changes"].items():
@@ -47,6 +47,8 @@ def merged(row: dict[str, Any], steps: int) -> dict[str, Any]:
             config[section][key] = value
     if row["trains"] == "distortion":
         config["distortion"] |= {"steps": steps, **row["changes"].get("distortion", {})}
+    else:
+        config["score"] |= {"sets": sets, **row["changes"].get("score", {})}
     return config
 
 
@@ -54,7 +56,7 @@ def train(row: dict[str, Any], folder: Path, options: argparse.Namespace) -> Non
     """Train what the row trains into ``folder``, on from where it was; the other network is the shipped one."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump(merged(row, options.steps)), encoding="utf-8")
+    config.write_text(yaml.safe_dump(merged(row, options.steps, options.score_sets)), encoding="utf-8")
     console = Console()
     trained = DISTORTION_WEIGHTS if row["trains"] == "distortion" else SCORE_WEIGHTS
     other = SCORE_WEIGHTS if row["trains"] == "distortion" else DISTORTION_WEIGHTS
@@ -167,6 +169,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the trainings")
     parser.add_argument("--only", nargs="*", help="names of rows")
     parser.add_argument("--steps", type=int, default=1500, help="of the distortion rows")
+    parser.add_argument("--score-sets", type=int, default=1200, help="quality sets of the score rows")
     parser.add_argument("--sets", type=Path, help="folder of a finished score training")
     parser.add_argument("--per-type", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
@@ -188,7 +191,7 @@ def main() -> None:
         results[name] = {
             "title": row["title"],
             "trains": row["trains"],
-            "steps": merged(row, options.steps)[row["trains"]]["steps"],
+            "steps": merged(row, options.steps, options.score_sets)[row["trains"]]["steps"],
             "figures": measure(row, folder, Path(os.environ["PIXELPERFECT_DATA"]), options.per_type),
         }
         results = dict(sorted(results.items()))

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as nnf
 
+from pipelines.denoise.nlm_opencv import NonLocalMeansOpenCV
 from pipelines.inputs import centre_box
 from pixelperfect_models.images import to_array, to_tensor
 from tuner import noise_model
@@ -83,9 +83,11 @@ def _cleaned(picture: np.ndarray, deviation: float) -> np.ndarray:
     import pywt
     from skimage.restoration import denoise_wavelet
 
-    levels = np.clip(picture * 255.0 + 0.5, 0, 255).astype(np.uint8)
     strength = max(_LEAST, 255.0 * deviation)
-    smooth = cv2.fastNlMeansDenoisingColored(levels, None, strength, _COLOR_STRENGTH * strength, _TEMPLATE, _WINDOW)
+    smooth = NonLocalMeansOpenCV().denoise_array(
+        picture, h=strength, h_color=_COLOR_STRENGTH * strength, template_window=_TEMPLATE, search_window=_WINDOW
+    )
+    # Not `denoise.bayes_shrink`: it leaves the depth to scikit-image, which splits a small crop into one scale only.
     depth = min(4, pywt.dwt_max_level(min(picture.shape[:2]), pywt.Wavelet("sym4").dec_len))
     textured = denoise_wavelet(
         picture,
@@ -96,5 +98,5 @@ def _cleaned(picture: np.ndarray, deviation: float) -> np.ndarray:
         method="BayesShrink",
         channel_axis=-1,
     )
-    mixed = (1.0 - _TEXTURE) * (smooth / 255.0) + _TEXTURE * textured
+    mixed = (1.0 - _TEXTURE) * smooth + _TEXTURE * textured
     return np.clip(mixed, 0.0, 1.0).astype(np.float32)
