@@ -17,11 +17,21 @@ from scipy.signal import wiener
 from skimage.restoration import denoise_tv_chambolle, denoise_wavelet
 
 from pixelperfect_models.distortions.common import Image, finish
+from pixelperfect_models.distortions.compression import jpeg
 from pixelperfect_models.distortions.noise import blob_noise
+from pixelperfect_models.distortions.sensor import sensor_noise
 from pixelperfect_models.distortions.smoothing import guided_filter
 
 _NOISE = (0.015, 0.12)
-"""Deviation of the noise, of 1: between a phone by day and one at night."""
+"""Deviation of white and coarse noise, of 1: between a phone by day and one at night."""
+_CAMERA = 0.5
+"""Share of the photos whose noise went through a camera: mosaic, smoothing, tone curve, often JPEG."""
+_CAMERA_NOISE = (0.004, 0.08)
+"""Its deviation in linear light at white; most shots are far cleaner than those that papers simulate."""
+_CAMERA_JPEG = 0.6
+"""Share of these that are coded as well."""
+_CAMERA_TABLES = (0.04, 0.3)
+"""By how much cameras scale the quantiser tables: IJG qualities of 98 to 85."""
 _EXPECTED = 3.0
 """A denoiser expects between a third of the true deviation and three times as much: people set it wrongly, too."""
 _SHARPENED = 0.35
@@ -29,7 +39,7 @@ _SHARPENED = 0.35
 
 
 def denoised_versions(photo: Image, rng: np.random.Generator, count: int) -> list[Image]:
-    """One noisy version of a photo, white or coarse noise, cleaned ``count`` times by algorithms set at random.
+    """One noisy version of a photo cleaned ``count`` times by algorithms set at random; one of them does nothing.
 
     Args:
         photo: (H, W, 3) float32 in [0, 1].
@@ -39,8 +49,9 @@ def denoised_versions(photo: Image, rng: np.random.Generator, count: int) -> lis
     Returns:
         ``count`` pictures like ``photo``, in no order of quality.
     """
-    deviation = float(np.exp(rng.uniform(*np.log(_NOISE))))
-    noisy = finish(photo + np.float32(deviation) * _noise(photo.shape, rng))
+    noisy = _shot(photo, rng)
+    # What is to be removed, in encoded values, whatever made it.
+    deviation = max(float(np.std(noisy - photo)), 1e-3)
     order = [name for _ in range(-(-count // len(DENOISERS))) for name in rng.permutation(list(DENOISERS))]
     versions = []
     for name in order[:count]:
@@ -55,6 +66,17 @@ def _sharpened(image: Image, rng: np.random.Generator) -> Image:
     amount, sigma = np.exp(rng.uniform(np.log([0.2, 0.5]), np.log([2.5, 2.0])))
     image = np.asarray(image, dtype=np.float32)
     return image + np.float32(amount) * (image - cv2.GaussianBlur(image, (0, 0), float(sigma)))
+
+
+def _shot(photo: Image, rng: np.random.Generator) -> Image:
+    """The photo with noise: added to its values, or developed by a camera."""
+    if rng.random() >= _CAMERA:
+        deviation = float(np.exp(rng.uniform(*np.log(_NOISE))))
+        return finish(photo + np.float32(deviation) * _noise(photo.shape, rng))
+    noisy = sensor_noise(photo, float(np.exp(rng.uniform(*np.log(_CAMERA_NOISE)))), rng)
+    if rng.random() >= _CAMERA_JPEG:
+        return noisy
+    return jpeg(noisy, float(np.exp(rng.uniform(*np.log(_CAMERA_TABLES)))), rng)
 
 
 def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> Image:
@@ -129,6 +151,10 @@ def _chroma_only(image: Image, sigma: float, rng: np.random.Generator) -> Image:
     return np.asarray(cv2.cvtColor(color, cv2.COLOR_YCrCb2RGB))
 
 
+def _nothing(image: Image, sigma: float, rng: np.random.Generator) -> Image:
+    return image
+
+
 DENOISERS: dict[str, Callable[[Image, float, np.random.Generator], Image]] = {
     "non-local means": _non_local_means,
     "bilateral": _bilateral,
@@ -139,5 +165,6 @@ DENOISERS: dict[str, Callable[[Image, float, np.random.Generator], Image]] = {
     "median": _median,
     "blur": _blur,
     "chroma only": _chroma_only,
+    "nothing": _nothing,
 }
 """Each as ``(noisy (H, W, 3) float32, expected deviation of the noise of 1, rng) -> picture``, by name."""

@@ -30,7 +30,7 @@ from pixelperfect_models.networks import build_distortion_network, build_scoring
 from pixelperfect_models.networks.similarity import EVEN_STATISTICS
 from pixelperfect_models.training import distortion, train_distortion, train_score
 from pixelperfect_models.training.config import load_config, shipped_configs
-from pixelperfect_models.training.denoised import DENOISERS
+from pixelperfect_models.training.denoised import DENOISERS, _shot
 from pixelperfect_models.training.direction import fit_direction, pairs_of, triangles
 from pixelperfect_models.training.distortion import PairDataset
 from pixelperfect_models.training.loop import CHECKPOINT
@@ -297,11 +297,23 @@ def test_sets_of_denoised_pictures_name_no_order(tmp_path: Path) -> None:
     assert errors.min() > 0.002 and len(np.unique(errors)) == 9
 
 
+def test_noise_of_denoised_sets_goes_through_a_camera_half_of_the_time() -> None:
+    photo = np.full((96, 96, 3), 0.4, np.float32)
+    shots = [_shot(photo, np.random.default_rng(seed)) - photo for seed in range(60)]
+    assert all(0.0005 < shot.std() < 0.2 for shot in shots)
+    coarse = [float(np.corrcoef(shot[:, 1:, 0].ravel(), shot[:, :-1, 0].ravel())[0, 1]) > 0.1 for shot in shots]
+    assert 30 < sum(coarse) < 57  # a camera's, and the half of the others that is coarse
+    assert min(shot.std() for shot in shots) < 0.01 < 0.05 < max(shot.std() for shot in shots)
+
+
 def test_every_denoiser_takes_noise_from_a_photo() -> None:
     photo = np.asarray(read_image(next(CLEAN.iterdir()))[0, :, :128, :128].permute(1, 2, 0).contiguous().numpy())
     noisy = np.clip(photo + np.random.default_rng(1).normal(0, 0.08, photo.shape), 0, 1).astype(np.float32)
     before = np.square(noisy - photo).mean()
+    assert np.array_equal(DENOISERS["nothing"](noisy, 0.08, np.random.default_rng(2)), noisy)
     for name, denoise in DENOISERS.items():
+        if name == "nothing":
+            continue
         after = denoise(noisy, 0.08, np.random.default_rng(2))
         assert after.shape == photo.shape and np.square(np.clip(after, 0, 1) - photo).mean() < 0.9 * before, name
 
