@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import piq
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import uniform_filter
 
@@ -106,6 +108,7 @@ def test_gradient_of_the_measurements_matches_finite_differences() -> None:
 
 
 @settings(deadline=None, max_examples=15)
+@example(seed=527, kind="local")
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from(["noise", "blur", "colour", "local"]))
 def test_mean_deviations_are_mdsi_of_both_orders(seed: int, kind: str) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -121,6 +124,10 @@ def test_mean_deviations_are_mdsi_of_both_orders(seed: int, kind: str) -> None:
         b[..., 10:26, 20:40] = 0.5
     # Within black, so that nothing depends on how a border is continued.
     a, b = (torch.nn.functional.pad(x.clamp(0, 1), (2, 2, 2, 2)) for x in (a, b))
-    ours = mean_deviation(views(a)[0][:, :3], views(b)[0][:, :3])[0]
+    a, b = a.double(), b.double()
     theirs = sorted(piq.mdsi(x, y).item() ** 4 for x, y in ((a, b), (b, a)))
-    assert ours[0::2].tolist() == pytest.approx(theirs, rel=2e-3, abs=2e-5)
+    measured = [views(x)[0][:, :3] for x in (a, b)]
+    # What keeps gradients finite moves the fourth root of a similarity near 0; without it the two are the same.
+    with mock.patch("pixelperfect_models.networks.mean_deviation._OF_ROOT", 1e-30):
+        assert mean_deviation(*measured)[0, 0::2].tolist() == pytest.approx(theirs, rel=1e-4, abs=2e-5)
+    assert mean_deviation(*measured)[0, 0::2].tolist() == pytest.approx(theirs, rel=1e-2, abs=2e-5)
