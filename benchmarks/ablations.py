@@ -157,7 +157,9 @@ def document(results: dict[str, Any]) -> str:
         "",
         "## The scoring network",
         "",
-        "On the shipped distortion network, whole schedule. SRCC on the development part of TID2013 (236 pictures).",
+        "On the shipped distortion network, whole schedule on half the sets (`--score-sets 1200`; `--sets` takes those of",
+        "another row). SRCC on the development part of TID2013 (236 pictures). Trainings of one row differ in the",
+        "relational score by 0.02 to 0.03 (docs/experiments.md).",
         "",
         *table(results, "score", _SCORE_COLUMNS),
     ]

@@ -103,18 +103,27 @@ def child(options: argparse.Namespace) -> None:
         times: dict[str, list[float]] = {name: [] for name in calls}
         # Where there is one round only, it stands without a warm-up: memory, and the largest pictures.
         warm = rounds > 1 and not options.once
+        failed: dict[str, str] = {}
         for index in range(1 if options.once else rounds + warm):
             for name, call in calls.items():
                 started = clock()
-                with torch.set_grad_enabled(name == "score and gradient"):
-                    call()
+                try:
+                    with torch.set_grad_enabled(name == "score and gradient"):
+                        call()
+                except (MemoryError, RuntimeError) as error:  # the others are still worth measuring
+                    failed[name] = str(error).splitlines()[0][:80]
+                    continue
                 if index >= warm:
                     times[name].append(1000 * (clock() - started))
     except (MemoryError, RuntimeError) as error:
         print(json.dumps({"failed": str(error).splitlines()[0][:80]}))
         return
+    if len(failed) == len(calls):
+        print(json.dumps({"failed": next(iter(failed.values()))}))
+        return
     peak = _highest() - base
-    print(json.dumps({"ms": {name: statistics.median(values) for name, values in times.items()}, "peak": peak}))
+    medians = {name: statistics.median(values) for name, values in times.items() if name not in failed}
+    print(json.dumps({"ms": medians, "peak": peak, "without": failed}))
 
 
 def _resident() -> int:
@@ -159,12 +168,14 @@ def run(options: argparse.Namespace) -> str:
     for size in options.sizes:
         height, width, _ = SIZES[size]
         found = measure(size, methods, options, once=False)
-        if "failed" in found:
-            print(f"{size} MP: {found['failed']}", file=sys.stderr)
+        without: dict[str, str] = found.get("without", {"all": found.get("failed")})  # type: ignore[assignment]
+        for name, why in without.items():
+            print(f"{size} MP, {name}: {why}", file=sys.stderr)
         times: dict[str, float] = found.get("ms", {})  # type: ignore[assignment]
         for name, milliseconds in times.items():
             speed[name][size] = f"{milliseconds / (height * width / 1e6):.0f}"
-            ratio[name][size] = f"{milliseconds / times['haarpsi']:.2f}"
+            if "haarpsi" in times:
+                ratio[name][size] = f"{milliseconds / times['haarpsi']:.2f}"
         for name in [] if options.no_memory else methods:
             answer = measure(size, [name], options, once=True)
             peak[name][size] = f"{answer['peak'] / 1e6:.0f}" if "peak" in answer else f"> {options.limit_gb:g} GB"  # type: ignore[operator]
