@@ -39,7 +39,7 @@ _SHARPENED = 0.35
 
 
 def denoised_versions(photo: Image, rng: np.random.Generator, count: int) -> list[Image]:
-    """One noisy version of a photo cleaned ``count`` times by algorithms set at random; one of them does nothing.
+    """One noisy version of a photo cleaned ``count`` times by algorithms set at random, one of which does nothing.
 
     Args:
         photo: (H, W, 3) float32 in [0, 1].
