@@ -91,6 +91,11 @@ def void(value: object) -> None:
     """Takes an answer and lets it go."""
 
 
+def first_line(error: Exception) -> str:
+    """What went wrong, short."""
+    return str(error).partition("\n")[0][:80] or type(error).__name__
+
+
 def child(options: argparse.Namespace) -> None:
     """Measure in this process; prints one line of JSON: milliseconds by method, and the peak in bytes."""
     torch.set_num_threads(options.threads)
@@ -100,24 +105,24 @@ def child(options: argparse.Namespace) -> None:
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     try:
         calls = make_calls(height, width, options.methods, options)
-        times: dict[str, list[float]] = {name: [] for name in calls}
-        # Where there is one round only, it stands without a warm-up: memory, and the largest pictures.
-        warm = rounds > 1 and not options.once
-        failed: dict[str, str] = {}
-        for index in range(1 if options.once else rounds + warm):
-            for name, call in calls.items():
-                started = clock()
-                try:
-                    with torch.set_grad_enabled(name == "score and gradient"):
-                        call()
-                except (MemoryError, RuntimeError) as error:  # the others are still worth measuring
-                    failed[name] = str(error).splitlines()[0][:80]
-                    continue
-                if index >= warm:
-                    times[name].append(1000 * (clock() - started))
     except (MemoryError, RuntimeError) as error:
-        print(json.dumps({"failed": str(error).splitlines()[0][:80]}))
+        print(json.dumps({"failed": first_line(error)}))
         return
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    failed: dict[str, str] = {}
+    # Where there is one round only, it stands without a warm-up: memory, and the largest pictures.
+    warm = rounds > 1 and not options.once
+    for index in range(1 if options.once else rounds + warm):
+        for name, call in calls.items():
+            started = clock()
+            try:
+                with torch.set_grad_enabled(name == "score and gradient"):
+                    call()
+            except (MemoryError, RuntimeError) as error:  # the others are still worth measuring
+                failed[name] = first_line(error)
+                continue
+            if index >= warm:
+                times[name].append(1000 * (clock() - started))
     if len(failed) == len(calls):
         print(json.dumps({"failed": next(iter(failed.values()))}))
         return

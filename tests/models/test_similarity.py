@@ -127,7 +127,8 @@ def test_mean_deviations_are_mdsi_of_both_orders(seed: int, kind: str) -> None:
     a, b = a.double(), b.double()
     theirs = sorted(piq.mdsi(x, y).item() ** 4 for x, y in ((a, b), (b, a)))
     measured = [views(x)[0][:, :3] for x in (a, b)]
-    # What keeps gradients finite moves the fourth root of a similarity near 0; without it the two are the same.
+    # What keeps gradients finite moves the fourth root of a similarity near 0 (by 0.0026 at most of 1200 pairs);
+    # without it the two are the same.
     with mock.patch("pixelperfect_models.networks.mean_deviation._OF_ROOT", 1e-30):
         assert mean_deviation(*measured)[0, 0::2].tolist() == pytest.approx(theirs, rel=1e-4, abs=2e-5)
-    assert mean_deviation(*measured)[0, 0::2].tolist() == pytest.approx(theirs, rel=1e-2, abs=2e-5)
+    assert mean_deviation(*measured)[0, 0::2].tolist() == pytest.approx(theirs, rel=4e-3, abs=2e-5)
