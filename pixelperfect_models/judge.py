@@ -24,7 +24,7 @@ from pixelperfect_models.networks import (
 )
 from pixelperfect_models.networks.scoring_network import Scored, pool_maps
 from pixelperfect_models.precision import Precision, autocast, computes_bfloat16
-from pixelperfect_models.tiling import tiled_maps
+from pixelperfect_models.tiling import Features, Pixels, tiled_features, tiled_maps
 
 DISTORTION_WEIGHTS, SCORE_WEIGHTS = "distortion.safetensors", "score.safetensors"
 
@@ -34,6 +34,10 @@ TILED_ABOVE = 6_000_000
 
 TILE = 1536
 """Side of the part that a tile answers for then, pixels; it reads the network's reach more on every side."""
+
+KEPT_UP_TO = 25_000_000
+"""Pixels of a tiled picture up to which its features are kept, 15 bytes a pixel: above it they are made again by every
+tile, so that memory does not grow with the picture."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,9 @@ class Reference:
     image: torch.Tensor
     """(N, 3, H, W) in [0, 1]."""
     features: dict[torch.dtype, list[torch.Tensor]] = field(default_factory=dict)
-    """The distortion network's features, finest first; of a large picture none are kept."""
+    """The distortion network's features, finest first, of a picture that is worked on at once."""
+    pieced: dict[torch.dtype, list[torch.Tensor]] = field(default_factory=dict)
+    """The same of a picture that is worked on in tiles; above :data:`KEPT_UP_TO` pixels none are kept."""
     seen: dict[torch.dtype, list[torch.Tensor]] = field(default_factory=dict)
     """The scoring network's features, finest first."""
 
@@ -112,14 +118,16 @@ class PixelPerfect(nn.Module):
     def prepare(self, ref: torch.Tensor) -> Reference:
         """Encode a reference (N, 3, H, W) once, to be asked about many times. No gradient reaches it.
 
-        Of a picture large enough for tiles the distortion network's features are not kept, but made again tile by
-        tile: they take five times the picture's memory.
+        Features take 15 bytes a pixel, slightly more than the picture; above 25 megapixels those of the distortion
+        network are not kept, but made again tile by tile.
         """
         self._check(ref, "ref")
         reference = Reference(ref.detach())
         kind = self._kind(reference.image)
         if self._core(reference.image, "auto") is None:
             self._features(reference, kind)
+        else:
+            self._in_tiles(reference, "auto", kind)
         self._seen(reference, kind)
         return reference
 
@@ -155,7 +163,8 @@ class PixelPerfect(nn.Module):
                 features = self._features(ref, kind)
                 coarse = self.distortion.coarse(self.distortion.decode(self.distortion.encode(test), features))
             else:
-                coarse = tiled_maps(self.distortion, test, ref.image if isinstance(ref, Reference) else ref, core)
+                sides = self._in_tiles(test, tile, kind), self._in_tiles(ref, tile, kind)
+                coarse = tiled_maps(self.distortion, *sides, core, (height, width))
         if not full:
             return coarse[..., : -(-height // 4), : -(-width // 4)]
         return self.distortion.enlarge(coarse, (height, width))
@@ -203,6 +212,21 @@ class PixelPerfect(nn.Module):
             if isinstance(ref, Reference)
             else (self.distortion.encode(ref))
         )
+
+    def _in_tiles(
+        self, picture: torch.Tensor | Reference, tile: int | Literal["auto"] | None, kind: torch.dtype
+    ) -> Pixels | Features:
+        """How tiles read a picture; test and reference of one pair alike."""
+        image = picture.image if isinstance(picture, Reference) else picture
+        if tile != "auto" or image.shape[-2] * image.shape[-1] > KEPT_UP_TO:
+            return Pixels(self.distortion, image)
+
+        def encode(image: torch.Tensor) -> list[torch.Tensor]:
+            return tiled_features(self.distortion, image, TILE)
+
+        if isinstance(picture, Reference):
+            return Features(_kept(picture, picture.pieced, kind, encode))
+        return Features(encode(image))
 
     def _seen(self, ref: torch.Tensor | Reference, kind: torch.dtype) -> list[torch.Tensor]:
         return (

@@ -8,6 +8,7 @@ equal to the untiled one up to the rounding of sums.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,44 +62,116 @@ def plan(height: int, width: int, core: int, margin: int, grid: int) -> list[Til
     return [Tile(row, column) for row in spans(height, core, margin, grid) for column in columns]
 
 
-def tiled_maps(network: DistortionNetwork, test: torch.Tensor, ref: torch.Tensor, core: int) -> torch.Tensor:
+@dataclass(frozen=True)
+class Pixels:
+    """Pictures (N, 3, H, W) whose features are made tile by tile and not kept: memory does not grow with them."""
+
+    network: DistortionNetwork
+    image: torch.Tensor
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+    def read(self, index: int, part: Tile) -> list[torch.Tensor]:
+        """Features, finest first, of what a tile reads of one picture."""
+        rows, columns = (slice(span.read_start, span.read_stop) for span in (part.rows, part.columns))
+        return self.network.encode(self.image[index : index + 1, :, rows, columns])
+
+
+@dataclass(frozen=True)
+class Features:
+    """Pictures by their features at strides 4, 8, ..., from :func:`tiled_features`."""
+
+    levels: list[torch.Tensor]
+
+    def __len__(self) -> int:
+        return self.levels[0].shape[0]
+
+    def read(self, index: int, part: Tile) -> list[torch.Tensor]:
+        """Features, finest first, of what a tile reads of one picture."""
+        coarsest = 4 * 2 ** (len(self.levels) - 1)
+        found = []
+        for step, level in enumerate(self.levels):
+            # At the picture's end all that the padding up to the encoder's stride gave, too.
+            rows, columns = (
+                slice(span.read_start // (4 * 2**step), _up(span.read_stop, coarsest) // (4 * 2**step))
+                for span in (part.rows, part.columns)
+            )
+            found.append(level[index : index + 1, :, rows, columns])
+        return found
+
+
+def tiled_features(network: DistortionNetwork, image: torch.Tensor, core: int) -> list[torch.Tensor]:
+    """What ``network.encode`` gives for the whole pictures (N, 3, H, W), one tile of one picture at a time.
+
+    The encoder reaches less far than the maps do, so tiles read little more than they answer for; the features take
+    less memory than the picture does, encoding it at once takes several times as much.
+    """
+    encoder = network.encoder
+    reaches = encoder.reaches()
+    assert reaches is not None
+    count, (height, width) = image.shape[0], image.shape[-2:]
+    size = [-(-side // encoder.stride) * encoder.stride for side in (height, width)]
+    levels: list[torch.Tensor] = []
+    for part in plan(height, width, core, max(reaches), encoder.stride):
+        for index in range(count):
+            for step, found in enumerate(Pixels(network, image).read(index, part)):
+                stride = 4 * 2**step
+                if step == len(levels):
+                    shape = (count, found.shape[1], size[0] // stride, size[1] // stride)
+                    levels.append(found.new_empty(shape).contiguous(memory_format=torch.channels_last))
+                into, of = _answer(part, stride, levels[step].shape[-2:], (height, width))
+                levels[step][index][into] = found[0][of]
+    return levels
+
+
+def tiled_maps(
+    network: DistortionNetwork, test: Pixels | Features, ref: Pixels | Features, core: int, size: tuple[int, int]
+) -> torch.Tensor:
     """Maps at stride 4 as the whole pictures would give them, one tile of one picture at a time.
 
     Args:
         network: one whose ``reach`` is not None.
-        test: (N, 3, H, W).
-        ref: the same shape, or a batch of one.
+        test: N pictures.
+        ref: as many, or one. Equal pictures answer exactly 0.5 only where both are of the same kind.
         core: side of the part that a tile answers for, pixels.
+        size: the pictures' H and W.
 
     Returns:
         (N, K, h, w), with h and w a quarter of H and W rounded up to the encoder's stride.
     """
     assert network.reach is not None
-    count, (height, width), stride = test.shape[0], test.shape[-2:], network.encoder.stride
-    size = (-(-height // stride) * stride // 4, -(-width // stride) * stride // 4)
-    kind = torch.promote_types(test.dtype, torch.float32)
-    coarse = torch.empty(
-        (count, len(network.channels), *size),
-        dtype=kind,
-        device=test.device,
-        memory_format=torch.channels_last,
-    )
-    for part in plan(height, width, core, network.reach, network.grid):
-        y, x = part.rows, part.columns
-        area = (..., slice(y.read_start, y.read_stop), slice(x.read_start, x.read_stop))
-        # A picture's last tile answers for the padding beyond its end, too.
-        top, bottom = y.start // 4, size[0] if y.stop == height else y.stop // 4
-        left, right = x.start // 4, size[1] if x.stop == width else x.stop // 4
-        skip = ((y.start - y.read_start) // 4, (x.start - x.read_start) // 4)
-        features = network.encode(ref[:1][area])
-        for index in range(count):
-            if index > 0 and ref.shape[0] > 1:
-                features = network.encode(ref[index : index + 1][area])
-            found = network.coarse(network.decode(network.encode(test[index : index + 1][area]), features))
-            coarse[index, :, top:bottom, left:right] = found[
-                0, :, skip[0] : skip[0] + bottom - top, skip[1] : skip[1] + right - left
-            ]
+    stride = network.encoder.stride
+    coarse_size = torch.Size(-(-side // stride) * stride // 4 for side in size)
+    coarse: torch.Tensor | None = None
+    for part in plan(*size, core, network.reach, network.grid):
+        into, of = _answer(part, 4, coarse_size, size)
+        features = ref.read(0, part)
+        for index in range(len(test)):
+            if index > 0 and len(ref) > 1:
+                features = ref.read(index, part)
+            found = network.coarse(network.decode(test.read(index, part), features))
+            if coarse is None:
+                shape = (len(test), len(network.channels), *coarse_size)
+                coarse = found.new_empty(shape).contiguous(memory_format=torch.channels_last)
+            coarse[index][into] = found[0][of]
+    assert coarse is not None
     return coarse
+
+
+Place = tuple[slice, slice, slice]
+
+
+def _answer(part: Tile, stride: int, whole: Sequence[int], size: Sequence[int]) -> tuple[Place, Place]:
+    """Where a tile's answer at ``stride`` goes within the whole's, and where it is within what the tile has found."""
+    into, of = [slice(None)], [slice(None)]
+    for span, end, length in zip((part.rows, part.columns), whole, size, strict=True):
+        # A picture's last tile answers for the padding beyond its end, too.
+        start, stop = span.start // stride, end if span.stop == length else span.stop // stride
+        skip = (span.start - span.read_start) // stride
+        into.append(slice(start, stop))
+        of.append(slice(skip, skip + stop - start))
+    return (into[0], into[1], into[2]), (of[0], of[1], of[2])
 
 
 def _up(value: int, multiple: int) -> int:

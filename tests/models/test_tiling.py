@@ -97,18 +97,60 @@ def test_large_pictures_are_tiled_unless_a_gradient_is_asked_for(monkeypatch: py
     monkeypatch.setattr(judge_module, "TILE", 96)
     sizes: list[tuple[int, ...]] = []
     encode = judge.distortion.encode
-    monkeypatch.setattr(judge.distortion, "encode", lambda image: sizes.append(image.shape[-2:]) or encode(image))
+
+    def watched(image: torch.Tensor) -> list[torch.Tensor]:
+        sizes.append(image.shape[-2:])
+        return encode(image)
+
+    monkeypatch.setattr(judge.distortion, "encode", watched)
     test, ref = pictures(1, 64, 900)
-    state = judge.prepare(ref)
-    assert not state.features and not sizes  # of a large picture only the picture itself is kept
     with torch.no_grad():
-        judge.maps(test, state)
+        judge.maps(test, ref)
     assert len(sizes) > 2 and all(width < 900 for _, width in sizes)
     sizes.clear()
     image = test.clone().requires_grad_(True)
-    judge.maps(image, state).sum().backward()
+    judge.maps(image, ref).sum().backward()
     assert image.grad is not None and image.grad.abs().sum() > 0
     assert set(sizes) == {(64, 900)}
+
+
+@pytest.mark.parametrize("size", [(61, 412), (200, 333)])
+def test_features_kept_of_a_large_picture_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    judge = random_judge()
+    monkeypatch.setattr(judge_module, "TILED_ABOVE", 100 * 100)
+    monkeypatch.setattr(judge_module, "TILE", 96)
+    test, ref = pictures(2, *size)
+    whole = judge.maps(test, ref, tile=None)
+    state = judge.prepare(ref)
+    encoded: list[int] = []
+    encode = judge.distortion.encode
+
+    def watched(image: torch.Tensor) -> list[torch.Tensor]:
+        encoded.append(image.shape[-1])
+        return encode(image)
+
+    monkeypatch.setattr(judge.distortion, "encode", watched)
+    assert (judge.maps(test, state) - whole).abs().max() <= 1e-5
+    assert max(encoded) <= 96 + 32  # the test pictures alone, with the encoder's small reach around each tile
+    assert sum(encoded) <= 2 * -(-size[0] // 96) * (size[1] + 32 * -(-size[1] // 96))
+    assert (judge.maps(test, ref) - whole).abs().max() <= 1e-5
+    assert bool((judge.maps(ref.clone(), state) == 0.5).all())
+    assert (judge.maps(test, state) + judge.maps(ref, judge.prepare(test)) - 1).abs().max() <= 1e-6
+
+
+def test_of_the_largest_pictures_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = random_judge()
+    monkeypatch.setattr(judge_module, "TILED_ABOVE", 100 * 100)
+    monkeypatch.setattr(judge_module, "KEPT_UP_TO", 150 * 150)
+    monkeypatch.setattr(judge_module, "TILE", 96)
+    test, ref = pictures(1, 160, 250)
+    state = judge.prepare(ref)
+    maps = judge.maps(test, state)
+    assert not state.features and not state.pieced
+    assert (maps - judge.maps(test, ref, tile=None)).abs().max() <= 1e-5
+    assert bool((judge.maps(ref.clone(), state) == 0.5).all())
 
 
 def test_maps_at_their_own_resolution_are_what_full_ones_are_enlarged_from() -> None:
