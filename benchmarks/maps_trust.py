@@ -20,7 +20,7 @@ from typing import Any
 
 import rank_consistency
 import shift_pairs
-from maps_trust_text import document, leakage_picture
+from maps_trust_text import document, leakage_picture, unseen_picture
 
 from pixelperfect_models import PixelPerfect
 from pixelperfect_models.allocator import tune_allocator
@@ -30,7 +30,7 @@ from pixelperfect_models.evaluation.map_reality import evaluate_real_noise, eval
 from pixelperfect_models.evaluation.map_trust import evaluate_foreign, evaluate_two, read_photos
 from pixelperfect_models.evaluation.planted import evaluate_planted, held_out_types
 from pixelperfect_models.images import write_image
-from pixelperfect_models.judge import shipped_weights
+from pixelperfect_models.judge import DISTORTION_WEIGHTS, load_distortion_network, shipped_weights
 
 SIDE = 256
 DOCS = Path(__file__).parents[1] / "docs"
@@ -66,18 +66,29 @@ def rank(judge: PixelPerfect, data: Path, options: argparse.Namespace) -> dict[s
 
 
 def unseen(judge: PixelPerfect, data: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """For each ``--unseen DIR[=a,b]``: types held out of the training of DIR, asked of it and of the judge itself."""
-    rows = []
+    """For each ``--unseen DIR[=a,b]``: types held out of the training of DIR, asked of it, of the next DIR whose
+    training was as long and had them, and of the judge itself."""
+    trainings: list[tuple[str, tuple[str, ...], PixelPerfect]] = []
     for entry in options.unseen:
         folder, _, named = entry.partition("=")
         held = tuple(named.split(",")) if named else held_out_types(folder)
         if not held:
             raise UserError(f"--unseen {folder}: its training left no type out; name them as {folder}=a,b")
-        blind = PixelPerfect.from_pretrained(folder)
-        for whose, asked in (("held out", blind), ("trained on", judge)):
-            found = evaluate_planted(data / "photos/test/cid22", asked, 2 * options.per_type, SIDE, types=held)
-            rows.append({"weights": Path(folder).name, "whose": whose, "types": found["types"]})
-    return {"rows": rows, "held_out": [entry.partition("=")[2] or entry for entry in options.unseen]}
+        network = load_distortion_network(Path(folder) / DISTORTION_WEIGHTS)
+        # Only maps are asked for, so any scoring network will do.
+        blind = PixelPerfect(network, judge.scoring).eval().requires_grad_(False)
+        trainings.append((", ".join(held), held, blind))
+    rows = []
+    for index, (name, held, blind) in enumerate(trainings):
+        asked = [("held out", name, blind)]
+        others = trainings[index + 1 :] + trainings[:index]
+        asked += [("trained as long on", other, with_it) for other, without, with_it in others
+                  if not set(held) & set(without)][:1]  # fmt: skip
+        asked.append(("shipped", "", judge))
+        for whose, without_types, candidate in asked:
+            found = evaluate_planted(data / "photos/test/cid22", candidate, 2 * options.per_type, SIDE, types=held)
+            rows.append({"whose": whose, "without": without_types, "types": found["types"]})
+    return {"rows": rows, "channels": list(judge.types)}
 
 
 PARTS: dict[str, Callable[[PixelPerfect, Path, argparse.Namespace], dict[str, Any]]] = {
@@ -140,6 +151,8 @@ def main() -> None:
         print(f"{name}: {results[name]['seconds']} s", flush=True)
     if "foreign" in results:
         write_image(options.out / "maps_trust_leakage.png", leakage_picture(results["foreign"]))
+    if "unseen" in results:
+        write_image(options.out / "maps_trust_unseen.png", unseen_picture(results["unseen"]))
     (options.out / "maps_trust.md").write_text(document(results), encoding="utf-8")
     print(options.out / "maps_trust.md")
 
