@@ -119,7 +119,7 @@ def tiled_features(network: DistortionNetwork, image: torch.Tensor, core: int) -
                 stride = 4 * 2**step
                 if step == len(levels):
                     shape = (count, found.shape[1], size[0] // stride, size[1] // stride)
-                    levels.append(found.new_empty(shape).contiguous(memory_format=torch.channels_last))
+                    levels.append(_blank(shape, found))
                 into, of = _answer(part, stride, levels[step].shape[-2:], (height, width))
                 levels[step][index][into] = found[0][of]
     return levels
@@ -153,7 +153,7 @@ def tiled_maps(
             found = network.coarse(network.decode(test.read(index, part), features))
             if coarse is None:
                 shape = (len(test), len(network.channels), *coarse_size)
-                coarse = found.new_empty(shape).contiguous(memory_format=torch.channels_last)
+                coarse = _blank(shape, found)
             coarse[index][into] = found[0][of]
     assert coarse is not None
     return coarse
@@ -172,6 +172,10 @@ def _answer(part: Tile, stride: int, whole: Sequence[int], size: Sequence[int]) 
         into.append(slice(start, stop))
         of.append(slice(skip, skip + stop - start))
     return (into[0], into[1], into[2]), (of[0], of[1], of[2])
+
+
+def _blank(shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
 def _up(value: int, multiple: int) -> int:

@@ -140,6 +140,19 @@ def test_features_kept_of_a_large_picture_change_nothing(
     assert (judge.maps(test, state) + judge.maps(ref, judge.prepare(test)) - 1).abs().max() <= 1e-6
 
 
+def test_gradients_pass_through_tiles_that_are_asked_for() -> None:
+    judge = random_judge()
+    test, ref = pictures(1, 70, 300)
+
+    def gradient(tile: int | None) -> torch.Tensor:
+        image = test.clone().requires_grad_(True)
+        return torch.autograd.grad(judge.maps(image, ref, tile=tile).square().sum(), image)[0]
+
+    whole = gradient(None)
+    assert whole.abs().max() > 0.01
+    assert (gradient(96) - whole).abs().max() <= 1e-4 * whole.abs().max()
+
+
 def test_of_the_largest_pictures_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     judge = random_judge()
     monkeypatch.setattr(judge_module, "TILED_ABOVE", 100 * 100)
