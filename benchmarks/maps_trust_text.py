@@ -85,7 +85,8 @@ def _bars(results: dict[str, Any]) -> list[str]:
         bar("top-1 type", "foreign", mean["top1"], 0.85, 0.95)
         bar("location AUC", "foreign", mean["auc"], 0.95, 0.99)
         bar("location IoU (threshold without the truth)", "foreign", mean["iou"], 0.65, 0.8)
-        bar("intensity SRCC within a type (within a photo)", "foreign", mean["srcc"], 0.90, 0.97)
+        error = f"standard error over photos {mean['srcc_error']:.3f}"
+        bar(f"intensity SRCC within a type (within a photo; {error})", "foreign", mean["srcc"], 0.90, 0.97)
         bar("leakage, whole picture", "foreign", mean["leakage_picture"], 0.03, 0.01, False)
         bar("leakage, inside the region", "foreign", mean["leakage"], 0.03, 0.01, False)
     if "engine" in results:

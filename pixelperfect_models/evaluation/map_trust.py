@@ -15,7 +15,7 @@ five levels under a random soft-edged region (name and place). What is measured 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,8 @@ def evaluate_foreign(
 
     Returns:
         ``{"types": {name: row}, "mean": row, "channels", "pictures", "anti_symmetry", "independence", ...}``; a row
-        has ``top1, strict, top1_levels (5), auc, iou, iou_otsu, difference_auc, difference_iou, srcc, srcc_pooled,
-        leakage, leakage_picture`` and, for each channel, ``answers`` (mean |map - 0.5| inside the region) and
+        has ``top1, strict, top1_levels (5), auc, iou, iou_otsu, difference_auc, difference_iou, srcc, srcc_error (the
+        standard error over photos), srcc_pooled, leakage, leakage_picture`` and, for each channel, ``answers`` (mean |map - 0.5| inside the region) and
         ``strongest`` (how often it was the strongest).
     """
     entries = list(FOREIGN.values()) if names is None else [FOREIGN[name] for name in names]
@@ -115,7 +115,7 @@ def evaluate_foreign(
         "seed": seed,
         "pictures": len(entries) * per_type * len(LEVELS),
         "types": rows,
-        "mean": mean_row(list(rows.values())),
+        "mean": {**mean_row(list(rows.values())), "srcc_error": _error_of_mean(rows)},
         "anti_symmetry": worst_swap,
         "independence": measure.off_diagonal_correlation(matrix),
         "independence_right": _right_correlation(entries, judge.types),
@@ -165,12 +165,14 @@ def _merge(photo_rows: list[dict[str, Any]], types: Sequence[str]) -> dict[str, 
         for key in ("auc", "iou", "iou_otsu", "difference_auc", "difference_iou", "leakage", "leakage_picture")
     }
     answers = np.mean([row["answers"] for row in photo_rows], axis=0)
+    graded = np.array([measure.intensity_srcc(LEVELS, row) for row in strength])
     return {
         "top1": float(np.isin(first, right).mean()),
         "strict": float((first == right[0]).mean()),
         "top1_levels": np.isin(first, right).mean(0).tolist(),
         **means,
-        "srcc": float(np.mean([measure.intensity_srcc(LEVELS, row) for row in strength])),
+        "srcc": float(graded.mean()),
+        "srcc_error": float(graded.std(ddof=1) / len(graded) ** 0.5) if len(graded) > 1 else float("nan"),
         "srcc_pooled": measure.intensity_srcc(np.tile(LEVELS, len(strength)).tolist(), strength.ravel().tolist()),
         "answers": dict(zip(types, answers.tolist(), strict=True)),
         "strongest": {name: float((first == index).mean()) for index, name in enumerate(types)},
@@ -181,6 +183,11 @@ def mean_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The mean over table rows of every number and list of numbers in them."""
     keys = [key for key, value in rows[0].items() if not isinstance(value, dict)]
     return {key: np.mean([row[key] for row in rows], axis=0).tolist() for key in keys}
+
+
+def _error_of_mean(rows: Mapping[str, Mapping[str, Any]]) -> float:
+    # Of the mean over entries, which are given; only the photos are a sample.
+    return float(np.sqrt(np.sum([row["srcc_error"] ** 2 for row in rows.values()])) / len(rows))
 
 
 def _right_correlation(entries: Sequence[Foreign], types: Sequence[str]) -> float:
