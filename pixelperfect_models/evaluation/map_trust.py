@@ -87,8 +87,8 @@ def evaluate_foreign(
     Returns:
         ``{"types": {name: row}, "mean": row, "channels", "pictures", "anti_symmetry", "independence", ...}``; a row
         has ``top1, strict, top1_levels (5), auc, iou, iou_otsu, difference_auc, difference_iou, srcc, srcc_error (the
-        standard error over photos), srcc_pooled, leakage, leakage_picture`` and, for each channel, ``answers`` (mean |map - 0.5| inside the region) and
-        ``strongest`` (how often it was the strongest).
+        standard error over photos), srcc_pooled, leakage, leakage_picture`` and, for each channel, ``answers`` (mean
+        |map - 0.5| inside the region) and ``strongest`` (how often it was the strongest).
     """
     entries = list(FOREIGN.values()) if names is None else [FOREIGN[name] for name in names]
     rows: dict[str, dict[str, Any]] = {}
