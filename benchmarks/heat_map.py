@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-_CELL, _GAP, _LEFT, _TOP = (52, 22), 1, 230, 150
+_CELL, _GAP, _TOP = (52, 22), 1, 150
 _INK, _PAPER = (30, 33, 40), (255, 255, 255)
 # White to deep red, by way of amber: dark where a channel answers loudly.
 _STOPS = np.array([(255, 255, 255), (255, 226, 150), (243, 130, 60), (160, 16, 40)], dtype=np.float64)
@@ -27,23 +27,24 @@ def heat_map(
     Returns:
         (H, W, 3) float32 in [0, 1].
     """
-    width = _LEFT + len(columns) * (_CELL[0] + _GAP) + 60
+    labels, font = [name.replace("_", " ") for name in rows], ImageFont.load_default(13)
+    margin = max(230, 20 + round(max(font.getlength(label) for label in labels)))
+    width = margin + len(columns) * (_CELL[0] + _GAP) + 60
     height = _TOP + len(rows) * (_CELL[1] + _GAP) + 12
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((10, 8), title, fill=_INK, font=ImageFont.load_default(15))
     for place, name in enumerate(columns):
         strip = Image.new("RGB", (140, 18), _PAPER)
-        ImageDraw.Draw(strip).text((0, 1), name.replace("_", " "), fill=_INK, font=ImageFont.load_default(13))
+        ImageDraw.Draw(strip).text((0, 1), name.replace("_", " "), fill=_INK, font=font)
         turned = strip.rotate(60, expand=True, fillcolor=_PAPER)
-        left = _LEFT + place * (_CELL[0] + _GAP) + 12
+        left = margin + place * (_CELL[0] + _GAP) + 12
         sheet.paste(turned, (left, _TOP - turned.height - 2), turned.convert("L").point(lambda v: 255 * (v < 250)))
-    for row, name in enumerate(rows):
+    for row, label in enumerate(labels):
         top = _TOP + row * (_CELL[1] + _GAP)
-        label = name.replace("_", " ")
-        draw.text((_LEFT - 8, top + 11), label, fill=_INK, font=ImageFont.load_default(13), anchor="rm")
+        draw.text((margin - 8, top + 11), label, fill=_INK, font=font, anchor="rm")
         for column in range(len(columns)):
-            left = _LEFT + column * (_CELL[0] + _GAP)
+            left = margin + column * (_CELL[0] + _GAP)
             share = float(np.clip(values[row, column] / highest, 0.0, 1.0))
             box = (left, top, left + _CELL[0] - 1, top + _CELL[1] - 1)
             draw.rectangle(box, fill=_colour(share))

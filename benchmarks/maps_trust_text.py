@@ -217,7 +217,8 @@ def _unseen(found: dict[str, Any]) -> list[str]:
         "Two types at a time left out of the training (`benchmarks/held_out.py`, from scratch, a shorter schedule than "
         "the shipped weights had): which channel answers what it never saw? Below each, on the same pictures, another "
         "of these trainings, as long, that had the type, and the shipped weights. A channel whose only types were held "
-        "out has learnt to be silent."
+        "out has learnt to be silent. The picture has both directions of a map: what a channel finds in the reference, "
+        "too (something sharpened looks less blurred than its reference)."
     )
     picture = ["![which channel answers an unseen type](maps_trust_unseen.png)", ""]
     return [*_part("Unseen categories", found), *_text(text), *_table(head, rows), *picture]
