@@ -72,6 +72,11 @@ class Pixels:
     def __len__(self) -> int:
         return self.image.shape[0]
 
+    @property
+    def held(self) -> torch.Tensor:
+        """What is in memory, for its type and place."""
+        return self.image
+
     def read(self, index: int, part: Tile) -> list[torch.Tensor]:
         """Features, finest first, of what a tile reads of one picture."""
         rows, columns = (slice(span.read_start, span.read_stop) for span in (part.rows, part.columns))
@@ -86,6 +91,11 @@ class Features:
 
     def __len__(self) -> int:
         return self.levels[0].shape[0]
+
+    @property
+    def held(self) -> torch.Tensor:
+        """What is in memory, for its type and place."""
+        return self.levels[0]
 
     def read(self, index: int, part: Tile) -> list[torch.Tensor]:
         """Features, finest first, of what a tile reads of one picture."""
@@ -119,7 +129,7 @@ def tiled_features(network: DistortionNetwork, image: torch.Tensor, core: int) -
                 stride = 4 * 2**step
                 if step == len(levels):
                     shape = (count, found.shape[1], size[0] // stride, size[1] // stride)
-                    levels.append(_blank(shape, found))
+                    levels.append(_blank(shape, found.dtype, found.device))
                 into, of = _answer(part, stride, levels[step].shape[-2:], (height, width))
                 levels[step][index][into] = found[0][of]
     return levels
@@ -143,7 +153,9 @@ def tiled_maps(
     assert network.reach is not None
     stride = network.encoder.stride
     coarse_size = torch.Size(-(-side // stride) * stride // 4 for side in size)
-    coarse: torch.Tensor | None = None
+    # Before the tiles, whose freed memory would else be cut up by it.
+    kind = torch.promote_types(test.held.dtype, torch.float32)
+    coarse = _blank((len(test), len(network.channels), *coarse_size), kind, test.held.device)
     for part in plan(*size, core, network.reach, network.grid):
         into, of = _answer(part, 4, coarse_size, size)
         features = ref.read(0, part)
@@ -151,11 +163,7 @@ def tiled_maps(
             if index > 0 and len(ref) > 1:
                 features = ref.read(index, part)
             found = network.coarse(network.decode(test.read(index, part), features))
-            if coarse is None:
-                shape = (len(test), len(network.channels), *coarse_size)
-                coarse = _blank(shape, found)
             coarse[index][into] = found[0][of]
-    assert coarse is not None
     return coarse
 
 
@@ -174,8 +182,8 @@ def _answer(part: Tile, stride: int, whole: Sequence[int], size: Sequence[int]) 
     return (into[0], into[1], into[2]), (of[0], of[1], of[2])
 
 
-def _blank(shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
-    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+def _blank(shape: tuple[int, ...], kind: torch.dtype, device: torch.device) -> torch.Tensor:
+    return torch.empty(shape, dtype=kind, device=device, memory_format=torch.channels_last)
 
 
 def _up(value: int, multiple: int) -> int:
