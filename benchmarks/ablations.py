@@ -48,24 +48,29 @@ def merged(row: dict[str, Any], steps: int, sets: int) -> dict[str, Any]:
     return config
 
 
-def train(row: dict[str, Any], folder: Path, options: argparse.Namespace) -> None:
-    """Train what the row trains into ``folder``, on from where it was; the other network is the shipped one."""
+def train(settings: dict[str, Any], trains: str, folder: Path, sets: Path | None = None) -> None:
+    """Train ``distortion`` or ``score`` into ``folder``, on from where it was; the other network is the shipped one.
+
+    Args:
+        settings: the whole training configuration, from :func:`merged`.
+        sets: a finished score training, whose sets are taken.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump(merged(row, options.steps, options.score_sets)), encoding="utf-8")
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     console = Console()
-    trained = DISTORTION_WEIGHTS if row["trains"] == "distortion" else SCORE_WEIGHTS
-    other = SCORE_WEIGHTS if row["trains"] == "distortion" else DISTORTION_WEIGHTS
+    trained = DISTORTION_WEIGHTS if trains == "distortion" else SCORE_WEIGHTS
+    other = SCORE_WEIGHTS if trains == "distortion" else DISTORTION_WEIGHTS
     shutil.copy(shipped_weights() / other, folder / other)
     if (folder / trained).is_file():
         return
-    if row["trains"] == "distortion":
+    if trains == "distortion":
         train_distortion(config, folder, resume=(folder / "distortion").is_dir(), console=console)
         return
-    if options.sets is not None:
+    if sets is not None:
         for name in ("sets", "sets_validation"):
             if not (folder / name).exists():
-                (folder / name).symlink_to((options.sets / name).resolve(), target_is_directory=True)
+                (folder / name).symlink_to((sets / name).resolve(), target_is_directory=True)
     train_score(config, folder, resume=(folder / "score").is_dir(), console=console)
 
 
@@ -185,11 +190,12 @@ def main() -> None:
             raise UserError(f"{file}: no such row")
         row = yaml.safe_load(file.read_text(encoding="utf-8"))
         folder = options.work / name
-        train(row, folder, options)
+        settings = merged(row, options.steps, options.score_sets)
+        train(settings, row["trains"], folder, options.sets)
         results[name] = {
             "title": row["title"],
             "trains": row["trains"],
-            "steps": merged(row, options.steps, options.score_sets)[row["trains"]]["steps"],
+            "steps": settings[row["trains"]]["steps"],
             "figures": measure(row, folder, Path(os.environ["PIXELPERFECT_DATA"]), options.per_type),
         }
         results = dict(sorted(results.items()))

@@ -4,7 +4,7 @@
     PIXELPERFECT_DATA=... python benchmarks/maps_trust.py --only unseen --unseen DIR/jpeg2000-misregistration
 
 From scratch, by the shipped configuration with a shorter schedule. One training for each ``--leave-out``, one after the
-other; a finished one is left as it is and one that was stopped goes on.
+other, as rows of ablations.py are: a finished one is left as it is and one that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -13,15 +13,11 @@ import argparse
 from pathlib import Path
 
 import torch
-import yaml
-from rich.console import Console
+from ablations import merged, train
 
 from pixelperfect_models.allocator import tune_allocator
 from pixelperfect_models.distortions.severity import find
 from pixelperfect_models.distortions.table import DISTORTIONS
-from pixelperfect_models.judge import DISTORTION_WEIGHTS
-from pixelperfect_models.training import train_distortion
-from pixelperfect_models.training.config import shipped_configs
 
 
 def main() -> None:
@@ -35,17 +31,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     for named in options.leave_out:
         left_out = [find(name).name for name in named.split(",")]
-        folder = options.work / "-".join(left_out)
-        if (folder / DISTORTION_WEIGHTS).is_file():
-            continue
-        config = yaml.safe_load(shipped_configs()["compact"].read_text(encoding="utf-8"))
         kept = [name for name in DISTORTIONS if name not in left_out]
-        config["name"] = "compact_without_" + "_".join(left_out)
-        config["distortion"] |= {"steps": options.steps, "types": kept}
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "config.yaml"
-        file.write_text(yaml.safe_dump(config), encoding="utf-8")
-        train_distortion(file, folder, resume=(folder / "distortion").is_dir(), console=Console())
+        row = {"trains": "distortion", "changes": {"distortion": {"types": kept}}}
+        train(merged(row, options.steps, sets=0), "distortion", options.work / "-".join(left_out))
 
 
 if __name__ == "__main__":

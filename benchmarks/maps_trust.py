@@ -68,7 +68,7 @@ def rank(judge: PixelPerfect, data: Path, options: argparse.Namespace) -> dict[s
 def unseen(judge: PixelPerfect, data: Path, options: argparse.Namespace) -> dict[str, Any]:
     """For each ``--unseen DIR[=a,b]``: types held out of the training of DIR, asked of it, of the next DIR whose
     training was as long and had them, and of the judge itself."""
-    trainings: list[tuple[str, tuple[str, ...], PixelPerfect]] = []
+    trainings: list[tuple[tuple[str, ...], PixelPerfect]] = []
     for entry in options.unseen:
         folder, _, named = entry.partition("=")
         held = tuple(named.split(",")) if named else held_out_types(folder)
@@ -77,17 +77,17 @@ def unseen(judge: PixelPerfect, data: Path, options: argparse.Namespace) -> dict
         network = load_distortion_network(Path(folder) / DISTORTION_WEIGHTS)
         # Only maps are asked for, so any scoring network will do.
         blind = PixelPerfect(network, judge.scoring).eval().requires_grad_(False)
-        trainings.append((", ".join(held), held, blind))
+        trainings.append((held, blind))
     rows = []
-    for index, (name, held, blind) in enumerate(trainings):
-        asked = [("held out", name, blind)]
+    for index, (held, blind) in enumerate(trainings):
         others = trainings[index + 1 :] + trainings[:index]
-        asked += [("trained as long on", other, with_it) for other, without, with_it in others
-                  if not set(held) & set(without)][:1]  # fmt: skip
-        asked.append(("shipped", "", judge))
-        for whose, without_types, candidate in asked:
+        had_them = [other for other in others if not set(held) & set(other[0])]
+        asked = [("held out", held, blind)]
+        asked += [("trained as long on", *other) for other in had_them[:1]]
+        asked += [("shipped", (), judge)]
+        for whose, without, candidate in asked:
             found = evaluate_planted(data / "photos/test/cid22", candidate, 2 * options.per_type, SIDE, types=held)
-            rows.append({"whose": whose, "without": without_types, "types": found["types"]})
+            rows.append({"whose": whose, "without": ", ".join(without), "types": found["types"]})
     return {"rows": rows, "channels": list(judge.types)}
 
 

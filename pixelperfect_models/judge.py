@@ -207,11 +207,7 @@ class PixelPerfect(nn.Module):
             return self.scoring(self.scoring.encode(test), self._seen(ref, kind), artefacts)
 
     def _features(self, ref: torch.Tensor | Reference, kind: torch.dtype) -> list[torch.Tensor]:
-        return (
-            _kept(ref, ref.features, kind, self.distortion.encode)
-            if isinstance(ref, Reference)
-            else (self.distortion.encode(ref))
-        )
+        return _encoded(ref, "features", kind, self.distortion.encode)
 
     def _in_tiles(
         self, picture: torch.Tensor | Reference, tile: int | Literal["auto"] | None, kind: torch.dtype
@@ -224,16 +220,10 @@ class PixelPerfect(nn.Module):
         def encode(image: torch.Tensor) -> list[torch.Tensor]:
             return tiled_features(self.distortion, image, TILE)
 
-        if isinstance(picture, Reference):
-            return Features(_kept(picture, picture.pieced, kind, encode))
-        return Features(encode(image))
+        return Features(_encoded(picture, "pieced", kind, encode))
 
     def _seen(self, ref: torch.Tensor | Reference, kind: torch.dtype) -> list[torch.Tensor]:
-        return (
-            _kept(ref, ref.seen, kind, self.scoring.encode)
-            if isinstance(ref, Reference)
-            else (self.scoring.encode(ref))
-        )
+        return _encoded(ref, "seen", kind, self.scoring.encode)
 
     def _core(self, image: torch.Tensor, tile: int | Literal["auto"] | None, gradient: bool = False) -> int | None:
         """The side of the tiles, or None for the whole picture at once."""
@@ -281,15 +271,19 @@ class PixelPerfect(nn.Module):
             raise ValueError(f"{name}: {tuple(image.shape)}, expected sides of at least {MIN_SIDE} pixels")
 
 
-def _kept(
-    ref: Reference,
-    store: dict[torch.dtype, list[torch.Tensor]],
+def _encoded(
+    picture: torch.Tensor | Reference,
+    part: Literal["features", "pieced", "seen"],
     kind: torch.dtype,
     encode: Callable[[torch.Tensor], list[torch.Tensor]],
 ) -> list[torch.Tensor]:
+    """What ``encode`` gives for a picture; of a reference it is kept as its ``part``."""
+    if not isinstance(picture, Reference):
+        return encode(picture)
+    store: dict[torch.dtype, list[torch.Tensor]] = getattr(picture, part)
     if kind not in store:
-        with torch.no_grad(), autocast(ref.image, kind):
-            store[kind] = encode(ref.image)
+        with torch.no_grad(), autocast(picture.image, kind):
+            store[kind] = encode(picture.image)
     return store[kind]
 
 

@@ -102,9 +102,10 @@ class Features:
         coarsest = 4 * 2 ** (len(self.levels) - 1)
         found = []
         for step, level in enumerate(self.levels):
+            stride = 4 * 2**step
             # At the picture's end all that the padding up to the encoder's stride gave, too.
             rows, columns = (
-                slice(span.read_start // (4 * 2**step), _up(span.read_stop, coarsest) // (4 * 2**step))
+                slice(span.read_start // stride, _up(span.read_stop, coarsest) // stride)
                 for span in (part.rows, part.columns)
             )
             found.append(level[index : index + 1, :, rows, columns])
@@ -121,7 +122,7 @@ def tiled_features(network: DistortionNetwork, image: torch.Tensor, core: int) -
     reaches = encoder.reaches()
     assert reaches is not None
     count, (height, width) = image.shape[0], image.shape[-2:]
-    size = [-(-side // encoder.stride) * encoder.stride for side in (height, width)]
+    size = [_up(side, encoder.stride) for side in (height, width)]
     levels: list[torch.Tensor] = []
     for part in plan(height, width, core, max(reaches), encoder.stride):
         for index in range(count):
@@ -151,8 +152,7 @@ def tiled_maps(
         (N, K, h, w), with h and w a quarter of H and W rounded up to the encoder's stride.
     """
     assert network.reach is not None
-    stride = network.encoder.stride
-    coarse_size = torch.Size(-(-side // stride) * stride // 4 for side in size)
+    coarse_size = torch.Size(_up(side, network.encoder.stride) // 4 for side in size)
     # Before the tiles, whose freed memory would else be cut up by it.
     kind = torch.promote_types(test.held.dtype, torch.float32)
     coarse = _blank((len(test), len(network.channels), *coarse_size), kind, test.held.device)
