@@ -10,18 +10,19 @@ import numpy as np
 from .common import Image, finish, luma, nothing_to_do
 
 _SCALES = 3
+_VARIATION_STEPS = 30
 
 
 def denoiser_smoothing(image: Image, strength: float, rng: np.random.Generator) -> Image:
     """A denoiser told to expect noise of deviation ``strength`` on a clean picture: texture goes, edges stay.
 
-    Guided filter, bilateral filter, domain transform or non-local means, by chance, half of the time at three scales
-    from coarse to fine, as camera pipelines do to reach blotches of several pixels, else at one or two.
+    Guided filter, bilateral filter, domain transform, non-local means or total variation, by chance, half of the time
+    at three scales from coarse to fine, as camera pipelines do to reach blotches of several pixels, else at one or two.
     Imitates the watercolour look of strong noise reduction.
     Source: He et al. 2013 (guided), Tomasi and Manduchi 1998 (bilateral), Gastal and Oliveira 2011 (domain
-    transform), Buades et al. 2005 (non-local means).
+    transform), Buades et al. 2005 (non-local means), Beck and Teboulle 2009 (total variation).
     """
-    kind = rng.choice(tuple(_DENOISERS), p=(0.25, 0.4, 0.15, 0.2))
+    kind = rng.choice(tuple(_DENOISERS), p=(0.2, 0.35, 0.1, 0.15, 0.2))
     radius = int(rng.integers(2, 5))
     scales = int(rng.choice((1, 2, _SCALES), p=(0.3, 0.2, 0.5)))
     if nothing_to_do(strength):
@@ -74,9 +75,45 @@ def _non_local_means(image: Image, radius: int, strength: float) -> Image:
     return smooth_grey + guided_filter(image - grey, 3, strength)
 
 
+def _total_variation(image: Image, radius: int, strength: float) -> Image:
+    """Least total variation of all three channels together within reach of the picture, by 30 fast gradient steps."""
+    # The power makes it as visible, by MDSI, as the others are at equal strength.
+    weight = np.float32(1.35 * strength**1.25)
+    dual = ahead = np.zeros((2, *image.shape), dtype=np.float32)
+    momentum = 1.0
+    for _ in range(_VARIATION_STEPS):
+        step = _differences(image - weight * _adjoint(ahead))
+        step *= np.float32(0.125) / weight
+        step += ahead
+        step /= np.maximum(np.sqrt(np.einsum("dhwc,dhwc->hw", step, step)), np.float32(1.0))[..., None]
+        faster = (1.0 + (1.0 + 4.0 * momentum**2) ** 0.5) / 2.0
+        ahead = step + np.float32((momentum - 1.0) / faster) * (step - dual)
+        dual, momentum = step, faster
+    return image - weight * _adjoint(dual)
+
+
+def _differences(image: Image) -> Image:
+    """To the next row and column, (2, H, W, 3); 0 at the last one."""
+    found = np.zeros((2, *image.shape), dtype=np.float32)
+    np.subtract(image[1:], image[:-1], out=found[0, :-1])
+    np.subtract(image[:, 1:], image[:, :-1], out=found[1, :, :-1])
+    return found
+
+
+def _adjoint(field: Image) -> Image:
+    """The adjoint of :func:`_differences`, minus the divergence: (2, H, W, 3) to (H, W, 3)."""
+    found = np.zeros(field.shape[1:], dtype=np.float32)
+    found[:-1] -= field[0, :-1]
+    found[1:] += field[0, :-1]
+    found[:, :-1] -= field[1, :, :-1]
+    found[:, 1:] += field[1, :, :-1]
+    return found
+
+
 _DENOISERS: dict[str, Callable[[Image, int, float], Image]] = {
     "guided": guided_filter,
     "bilateral": _bilateral_filter,
     "domain transform": _domain_transform,
     "non-local": _non_local_means,
+    "total variation": _total_variation,
 }

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.restoration import denoise_tv_chambolle
 
 from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.distortions.bayer import channel_masks, demosaic_bilinear, mosaic
 from pixelperfect_models.distortions.blur import _correlate
 from pixelperfect_models.distortions.common import chroma_to_rgb, luma, to_linear, to_srgb
 from pixelperfect_models.distortions.noise import blob_noise
+from pixelperfect_models.distortions.smoothing import _DENOISERS
 from pixelperfect_models.distortions.table import DISTORTIONS, Distortion
 
 TYPES = sorted(DISTORTIONS)
@@ -182,6 +184,36 @@ def test_clean_flat_areas_are_not_touched_by_types_about_detail() -> None:
         for seed in range(4):
             result = apply(DISTORTIONS[name], grey, middle_strength(DISTORTIONS[name]), seed)
             np.testing.assert_allclose(result, grey, atol=2.1e-3, err_msg=name)  # half an 8-bit step in NLM
+
+
+@pytest.mark.parametrize("kind", sorted(_DENOISERS))
+def test_every_denoiser_takes_texture_and_keeps_edges(kind: str) -> None:
+    picture = np.full((48, 64, 3), 0.2, np.float32)
+    picture[:, 32:] = 0.8
+    grain = 0.02 * np.random.default_rng(0).standard_normal(picture.shape).astype(np.float32)
+    smooth = _DENOISERS[kind](picture + grain, 3, 0.06)
+    inside = np.s_[8:-8, 8:24]
+    assert smooth[inside].std() < 0.6 * grain[inside].std()
+    assert (smooth[8:-8, 33] - smooth[8:-8, 30]).mean() > 0.5
+    # Towards no strength, towards no change.
+    assert np.abs(_DENOISERS[kind](picture + grain, 3, 1e-4) - picture - grain).max() < 0.01
+
+
+def test_denoisers_of_one_strength_are_about_as_visible() -> None:
+    picture = textured(96, 96)
+    for strength in (0.02, 0.06, 0.2):
+        errors = [np.square(smooth(picture, 3, strength) - picture).mean() for smooth in _DENOISERS.values()]
+        assert max(errors) < 10 ** (8 / 10) * min(errors), strength  # 8 dB
+
+
+def test_total_variation_is_scikit_images_on_a_grey_picture() -> None:
+    grey = luma(textured(48, 64))[..., 0]
+    smooth = _DENOISERS["total variation"](np.repeat(grey[..., None], 3, axis=-1), 3, 0.04)
+    # Three equal channels: sqrt(3) times the variation, three times the squared distance.
+    weight = 1.35 * 0.04**1.25 / 3**0.5
+    expected = denoise_tv_chambolle(grey, weight=weight, eps=1e-7, max_num_iter=3000)
+    assert np.abs(expected - grey).max() > 0.03
+    np.testing.assert_allclose(smooth, np.repeat(expected[..., None], 3, axis=-1), atol=2e-3)
 
 
 def test_jpeg_tables_are_the_annex_k_ones_at_scale_one() -> None:
