@@ -288,6 +288,38 @@ class DistortionEngine:
             return photo.copy(), test, 1.0 - target
         return test, photo.copy(), target
 
+    def graded(
+        self, photo: np.ndarray, rng: np.random.Generator, stronger: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """One of two pictures that have one type, map and randomness at two strengths, against the pristine photo.
+
+        Beyond the end of the maps' scale the two targets are equal although the second picture is worse.
+
+        Args:
+            photo: pristine, (H, W, 3) float32 in [0, 1].
+            rng: the same state for both pictures.
+            stronger: which of them.
+
+        Returns:
+            ``test, ref, target`` as :meth:`pair` and ``order``, (K,) float32: whether the stronger one's map of a
+            channel has to be higher (above 0) or lower, by the type's share in that channel.
+        """
+        _check_photo(photo)
+        name = self._draw_names(rng, 1)[0]
+        top = severity.BEYOND if rng.random() < self.p_beyond else severity.cap(name)
+        low = rng.uniform(0.1, 0.8 * top)
+        high = rng.uniform(1.25 * low, top)
+        shape_map = np.ones(photo.shape[:2], dtype=np.float32) if rng.random() < 0.5 else self._map(photo, rng, 1.0)
+        eight_bit, swapped, seed = rng.random() < self.p_8_bit, rng.random() < self.p_swap, _new_seed(rng)
+        layer = Layer(name, shape_map * np.float32(high if stronger else low), seed)
+        test = apply_layers(photo, [layer])
+        test = _to_8_bit(test) if eight_bit else test
+        target = 0.5 + 0.5 * channel_intensity([layer], photo.shape[:2])
+        order = np.zeros(len(CHANNELS), dtype=np.float32)
+        for channel, share in DISTORTIONS[name].channels.items():
+            order[CHANNELS.index(channel)] = share * (layer_sign(seed) if channel in SIGNED_CHANNELS else 1)
+        return (photo.copy(), test, 1.0 - target, -order) if swapped else (test, photo.copy(), target, order)
+
     def ordinal_set(
         self, photo: np.ndarray, rng: np.random.Generator, levels: int = 5, mixed: bool = False
     ) -> OrdinalSet:

@@ -40,6 +40,14 @@ def _coarse_to_fine(image: Image, denoise: Callable[[Image], Image], scales: int
     return denoise(image)
 
 
+def _up_to(limit: float, strength: float) -> float:
+    """``strength`` where it is small, never more than ``limit``.
+
+    A filter told that everything is noise keeps no edges: it is a plain blur, which is another artefact.
+    """
+    return limit * float(np.tanh(strength / limit))
+
+
 def guided_filter(image: Image, radius: int, strength: float) -> Image:
     """Each channel filtered with itself as guide: windows of deviation far below ``strength`` become their mean.
 
@@ -53,13 +61,13 @@ def guided_filter(image: Image, radius: int, strength: float) -> Image:
 
 
 def _bilateral_filter(image: Image, radius: int, strength: float) -> Image:
-    return cv2.bilateralFilter(image, 2 * radius + 1, 2.8 * strength, 0.6 * radius)
+    return cv2.bilateralFilter(image, 2 * radius + 1, 2.8 * _up_to(0.16, strength), 0.7 * radius)
 
 
 def _domain_transform(image: Image, radius: int, strength: float) -> Image:
     """OpenCV's edge-preserving filter, which is 8-bit."""
     eight_bit = np.clip(image * 255.0 + 0.5, 0, 255).astype(np.uint8)
-    smooth = cv2.edgePreservingFilter(eight_bit, flags=2, sigma_s=4.0 * radius, sigma_r=min(1.0, 2.0 * strength))
+    smooth = cv2.edgePreservingFilter(eight_bit, flags=2, sigma_s=4.0 * radius, sigma_r=2.0 * _up_to(0.3, strength))
     blend = np.float32(min(1.0, 255.0 * strength))
     return image + blend * (smooth.astype(np.float32) / np.float32(255) - image)
 
@@ -68,11 +76,11 @@ def _non_local_means(image: Image, radius: int, strength: float) -> Image:
     """OpenCV's 8-bit non-local means on luma, a guided filter on colour, which the eye resolves less."""
     grey = luma(image)
     eight_bit = np.clip(grey * 255.0 + 0.5, 0, 255).astype(np.uint8)
-    smooth = cv2.fastNlMeansDenoising(eight_bit, None, 0.6 * 255.0 * strength, 3, 7)[..., None]
+    smooth = cv2.fastNlMeansDenoising(eight_bit, None, 0.6 * 255.0 * _up_to(0.25, strength), 3, 7)[..., None]
     # Blending in over the first grey level hides the rounding to 8 bits at vanishing strength.
     blend = np.float32(min(1.0, 255.0 * strength))
     smooth_grey = grey + blend * (smooth.astype(np.float32) / np.float32(255) - grey)
-    return smooth_grey + guided_filter(image - grey, 3, strength)
+    return smooth_grey + guided_filter(image - grey, 3, _up_to(0.15, strength))
 
 
 def _total_variation(image: Image, radius: int, strength: float) -> Image:
@@ -111,7 +119,7 @@ def _adjoint(field: Image) -> Image:
 
 
 _DENOISERS: dict[str, Callable[[Image, int, float], Image]] = {
-    "guided": guided_filter,
+    "guided": lambda image, radius, strength: guided_filter(image, radius, _up_to(0.15, strength)),
     "bilateral": _bilateral_filter,
     "domain transform": _domain_transform,
     "non-local": _non_local_means,

@@ -74,7 +74,7 @@ _ALL = (
     _type(compression.webp_avif, {"detail_loss": 1.0}, 5.0, 100.0, "100 - quality", log=False),
     _type(tone.banding, {"banding": 1.0}, 0.015, 0.45, "step"),
     _type(sharpening.oversharpening, {"oversharpening": 1.0}, 0.1, 8.0, "amount", local=True),
-    _type(smoothing.denoiser_smoothing, {"detail_loss": 1.0}, 0.005, 0.25, "assumed noise deviation"),
+    _type(smoothing.denoiser_smoothing, {"detail_loss": 1.0}, 0.005, 0.5, "assumed noise deviation"),
     _type(sampling.downsampling, {"aliasing": 1.0}, 0.1, 5.0, "scale factor - 1"),
     _type(sampling.upscaling, {"blur": 1.0}, 0.1, 9.0, "scale factor - 1"),
     _type(sampling.demosaicing, {"aliasing": 1.0}, 0.15, 5.0, "share of the demosaicing error", local=True),

@@ -6,10 +6,10 @@ import os
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from pixelperfect_models.errors import UserError, suggest
 
@@ -57,12 +57,24 @@ class DistortionTraining(Schedule):
     lambda_antisymmetry: float = Field(
         default=0.0, ge=0, description="weight of the squared error of F(a, b) + F(b, a) = 1"
     )
+    graded: float = Field(
+        default=0.0, ge=0, le=1, description="share of pairs of pictures that are one distortion at two strengths"
+    )
+    lambda_order: float = Field(
+        default=0.0, ge=0, description="weight of the hinge that keeps those in order; needs an even batch"
+    )
     p_beyond: float = Field(default=0.0, ge=0, le=1, description="share of distortions beyond the scale's end")
     emphasis: dict[str, PositiveFloat] = Field(default={}, description="how often a type is drawn against the others")
     start_from: str | None = Field(default=None, description="folder of weights to start from, or `shipped`")
     encoder_weights: str | None = Field(
         default=None, description="safetensors of a timm model that the encoder's body starts from (kind: timm)"
     )
+
+    @model_validator(mode="after")
+    def _pairs_fit(self) -> Self:
+        if self.graded and self.batch % 2:
+            raise ValueError(f"batch: {self.batch} is odd, but with graded above 0 its pictures come in twos")
+        return self
 
 
 class ScoreTraining(Schedule):

@@ -15,6 +15,7 @@ from rich.console import Console
 from torch import nn
 from torch.utils.data import Dataset
 
+from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.distortions.engine import DistortionEngine
 from pixelperfect_models.errors import UserError
 from pixelperfect_models.judge import (
@@ -28,13 +29,13 @@ from pixelperfect_models.networks import DistortionNetwork, build_distortion_net
 from pixelperfect_models.networks.encoders import TimmEncoder
 from pixelperfect_models.training.config import DistortionTraining, load_config, photo_folders
 from pixelperfect_models.training.loop import fit, make_fabric
-from pixelperfect_models.training.losses import map_loss
+from pixelperfect_models.training.losses import map_loss, order_loss
 from pixelperfect_models.training.model_card import write_model_card
 from pixelperfect_models.training.photos import PhotoPool
 
 
-class PairDataset(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
-    """``[i]`` -> (test (3, S, S), ref (3, S, S), target (K, S, S)), a function of ``seed`` and ``i`` alone.
+class PairDataset(Dataset[tuple[torch.Tensor, ...]]):
+    """``[i]`` -> (test (3, S, S), ref (3, S, S), target (K, S, S), order (K, 1, 1)), a function of ``seed`` and ``i``.
 
     The share of easy pairs (one type, clearly visible, pristine reference) falls from 1 to ``easy`` over the first
     ``curriculum`` of the ``count`` items: on the full mixture from the start, types are told apart only after
@@ -51,22 +52,40 @@ class PairDataset(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
         validation: bool = False,
         curriculum: float = 0.0,
         easy: float = 0.0,
+        graded: float = 0.0,
+        processes: int = 1,
     ) -> None:
         self.photos, self.engine, self.crop, self.seed, self.count = photos, engine, crop, seed, count
         self.validation, self.curriculum, self.easy = validation, curriculum, easy
+        self.graded, self.processes = graded, processes
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
         # OpenCV's own threads would compete with the training for the cores.
         cv2.setNumThreads(1)
+        order = np.zeros(len(CHANNELS), dtype=np.float32)
+        if self.graded > 0.0:
+            # Every process takes each ``processes``-th item, in turn: twins are next to each other in its batch.
+            twin, turn = divmod(index // self.processes, 2)
+            rng = np.random.default_rng([self.seed, 2 + int(self.validation), twin, index % self.processes])
+            if rng.random() < self.graded:
+                photo = self.photos.crop(rng, self.crop, self.validation)
+                return self._item(*self.engine.graded(photo, rng, stronger=turn == 1))
         rng = np.random.default_rng([self.seed, int(self.validation), index])
         photo = self.photos.crop(rng, self.crop, self.validation)
         past = index / (self.curriculum * self.count) if self.curriculum > 0 else 1.0
         easy = rng.random() < max(self.easy, 1.0 - past)
         test, ref, target = self.engine.single(photo, rng) if easy else self.engine.pair(photo, rng)
-        return _planes(test), _planes(ref), torch.from_numpy(np.ascontiguousarray(target, dtype=np.float32))
+        return self._item(test, ref, target, order)
+
+    @staticmethod
+    def _item(
+        test: np.ndarray, ref: np.ndarray, target: np.ndarray, order: np.ndarray
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        maps = torch.from_numpy(np.ascontiguousarray(target, dtype=np.float32))
+        return _planes(test), _planes(ref), maps, torch.from_numpy(order)[:, None, None]
 
 
 def _start(network: DistortionNetwork, folder: str) -> str:
@@ -135,16 +154,21 @@ def train_distortion(
         total,
         curriculum=schedule.curriculum,
         easy=schedule.easy,
+        graded=schedule.graded,
+        processes=fabric.world_size,
     )
 
     def step(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
-        test, ref, target = batch
+        test, ref, target, order = batch
         maps = model(test, ref)
-        loss = map_loss(maps, target, schedule.w_high, schedule.beta)
-        if schedule.lambda_antisymmetry == 0.0:
-            return {"loss": loss}
-        odd = (maps + model(ref, test) - 1.0).square().mean()
-        return {"loss": loss + schedule.lambda_antisymmetry * odd, "antisymmetry": odd}
+        losses = {"loss": map_loss(maps, target, schedule.w_high, schedule.beta)}
+        if schedule.graded and schedule.lambda_order:
+            losses["order"] = order_loss(maps, target, order)
+            losses["loss"] = losses["loss"] + schedule.lambda_order * losses["order"]
+        if schedule.lambda_antisymmetry:
+            losses["antisymmetry"] = (maps + model(ref, test) - 1.0).square().mean()
+            losses["loss"] = losses["loss"] + schedule.lambda_antisymmetry * losses["antisymmetry"]
+        return losses
 
     trained, means = fit(
         fabric,
@@ -186,7 +210,7 @@ def validate(network: DistortionNetwork, pairs: PairDataset, schedule: Distortio
     network = network.eval().to("cpu")
     losses, errors, neutral, hits, counted = [], [], [], 0, 0
     for index in range(len(pairs)):
-        test, ref, target = (x.unsqueeze(0) for x in pairs[index])
+        test, ref, target, _ = (x.unsqueeze(0) for x in pairs[index])
         maps = network(test, ref)
         losses.append(float(map_loss(maps, target, schedule.w_high, schedule.beta)))
         errors.append(float((maps - target).abs().mean()))

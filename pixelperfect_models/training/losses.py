@@ -31,6 +31,28 @@ def map_loss(maps: torch.Tensor, target: torch.Tensor, w_high: float = 10.0, bet
     return (weight * (maps - target).square()).mean()
 
 
+def order_loss(maps: torch.Tensor, target: torch.Tensor, order: torch.Tensor, margin: float = 0.1) -> torch.Tensor:
+    """Hinge on pairs of one distortion at two strengths: the stronger one's maps are further from neutral.
+
+    The squared error cannot ask for that where the scale of the maps has ended, since both targets are its end; and
+    where a distortion looks like another as it grows, the error is smaller when the right channel falls.
+
+    Args:
+        maps, target: (N, K, H, W) in [0, 1], N even; the items 2 i and 2 i + 1 are the weaker and the stronger.
+        order: (N, K, 1, 1), of both what :meth:`DistortionEngine.graded` gives; 0 where they are no such pair.
+        margin: in log-odds of the map's mean over the places where the stronger's target is off neutral.
+
+    Returns:
+        A 0-dim tensor, the mean over the channels that are to be ordered, weighted by their shares.
+    """
+    place = ((target[1::2] - 0.5).abs() > 0.01).any(dim=1, keepdim=True).float()
+    area = place.sum((2, 3)).clamp(min=1.0)
+    weaker, stronger = (torch.logit((x.float() * place).sum((2, 3)) / area, eps=1e-4) for x in (maps[::2], maps[1::2]))
+    wanted = order[1::2, :, 0, 0]
+    hinge = (margin - wanted.sign() * (stronger - weaker)).clamp(min=0.0) * wanted.abs()
+    return hinge.sum() / wanted.abs().sum().clamp(min=1.0)
+
+
 def ranking_loss(
     scores: torch.Tensor, quality: torch.Tensor, delta: float = 1.0, step: float = 0.2, tie: float = 0.02
 ) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -34,7 +35,7 @@ from pixelperfect_models.training.denoised import DENOISERS, _shot
 from pixelperfect_models.training.direction import fit_direction, pairs_of, triangles
 from pixelperfect_models.training.distortion import PairDataset
 from pixelperfect_models.training.loop import CHECKPOINT
-from pixelperfect_models.training.losses import map_loss
+from pixelperfect_models.training.losses import map_loss, order_loss
 from pixelperfect_models.training.photos import PhotoPool
 from pixelperfect_models.training.quality_sets import QualitySets, cache_artefacts, make_sets, paired
 
@@ -157,7 +158,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     settings = load_config(tiny_config(tmp_path))
     network = build_distortion_network(settings.network.encoder, settings.network.decoder)
     pairs = PairDataset(PhotoPool([CLEAN]), DistortionEngine(types=("exposure", "luma_noise")), 32, 0, 8)
-    test, ref, target = (torch.stack(part) for part in zip(*(pairs[i] for i in range(8)), strict=True))
+    test, ref, target, _ = (torch.stack(part) for part in zip(*(pairs[i] for i in range(8)), strict=True))
     optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
     losses = []
     for _ in range(40):
@@ -167,6 +168,60 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_twins_are_one_distortion_at_two_strengths_next_to_each_other(processes: int) -> None:
+    engine = DistortionEngine(p_beyond=1.0, p_swap=0.5)
+    pairs = PairDataset(PhotoPool([CLEAN]), engine, 32, 0, 64, graded=1.0, processes=processes)
+    beyond = 0
+    for rank in range(processes):
+        batch = [pairs[i] for i in range(rank, 64, processes)]  # what a process gets of an unshuffled sampler
+        for (test, ref, target, order), (test2, ref2, target2, order2) in zip(batch[::2], batch[1::2], strict=True):
+            assert torch.equal(ref, ref2) or torch.equal(test, test2)  # the pristine crop, on one side or the other
+            assert torch.equal(order, order2) and bool((order != 0).any())
+            further = ((target2 - target) * order.sign()).flatten(1)[order.flatten() != 0]
+            assert bool((further >= 0).all())
+            beyond += not bool((further > 0).any())
+    assert 0 < beyond < 32
+
+
+def test_order_loss_wants_the_stronger_one_further_from_neutral_even_beyond_the_scale(tmp_path: Path) -> None:
+    target = torch.full((4, 2, 8, 8), 0.5)
+    target[:2, 0, :, :4] = 1.0  # twins beyond the end of the scale; the others are no twins
+    order = torch.zeros(4, 2, 1, 1)
+    order[:2, 0] = 1.0
+    maps = torch.full((4, 2, 8, 8), 0.9, requires_grad=True)
+    loss = order_loss(maps, target, order)
+    assert loss.item() == pytest.approx(0.1)
+    (gradient,) = torch.autograd.grad(loss, maps)
+    assert bool((gradient[0, 0, :, :4] > 0).all()) and bool((gradient[1, 0, :, :4] < 0).all())
+    assert gradient[2:].abs().max() == gradient[:, 1].abs().max() == gradient[:, :, :, 4:].abs().max() == 0
+    ordered = maps.detach().clone()
+    ordered[1, 0] = 0.92  # log-odds 0.245 above
+    assert order_loss(ordered, target, order).item() == 0.0
+    assert order_loss(ordered, target, -order).item() == pytest.approx(
+        0.1 + math.log(0.92 / 0.08) - math.log(9), rel=1e-4
+    )
+
+
+def test_graded_twins_need_an_even_batch(tmp_path: Path) -> None:
+    path = tiny_config(tmp_path)
+    config = yaml.safe_load(path.read_text())
+    config["distortion"] |= {"graded": 0.5, "batch": 3}
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError, match=r"distortion.*batch: 3 is odd"):
+        load_config(path)
+
+
+def test_training_with_twins_is_repeatable(tmp_path: Path) -> None:
+    path = tiny_config(tmp_path)
+    config = yaml.safe_load(path.read_text())
+    config["distortion"] |= {"graded": 0.7, "lambda_order": 0.2, "batch": 2}
+    path.write_text(yaml.safe_dump(config))
+    once, again = (load_file(train_distortion(path, tmp_path / name, console=QUIET)) for name in ("once", "again"))
+    for name, value in once.items():
+        torch.testing.assert_close(again[name], value, rtol=0.0, atol=0.0, msg=name)
 
 
 @pytest.mark.slow
