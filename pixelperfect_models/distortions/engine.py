@@ -115,6 +115,16 @@ def channel_intensity(layers: Iterable[Layer], shape: tuple[int, int]) -> np.nda
     return result
 
 
+def _against_pristine(
+    photo: np.ndarray, layer: Layer, eight_bit: bool, swapped: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # ``test, ref, target`` of one layer on a pristine photo, the two pictures in either order.
+    test = apply_layers(photo, [layer])
+    test = _to_8_bit(test) if eight_bit else test
+    target = 0.5 + 0.5 * channel_intensity([layer], (photo.shape[0], photo.shape[1]))
+    return (photo.copy(), test, 1.0 - target) if swapped else (test, photo.copy(), target)
+
+
 def _check_photo(photo: np.ndarray) -> None:
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.float32:
         raise ValueError(f"photo of shape {photo.shape} and type {photo.dtype}, expected (H, W, 3) float32")
@@ -282,11 +292,7 @@ class DistortionEngine:
         else:
             intensity = self._map(photo, rng, peak)
         layer = Layer(name, self._beyond(intensity, peak, rng), _new_seed(rng))
-        test = self._finish(apply_layers(photo, [layer]), rng)
-        target = 0.5 + 0.5 * channel_intensity([layer], photo.shape[:2])
-        if rng.random() < self.p_swap:
-            return photo.copy(), test, 1.0 - target
-        return test, photo.copy(), target
+        return _against_pristine(photo, layer, rng.random() < self.p_8_bit, rng.random() < self.p_swap)
 
     def graded(
         self, photo: np.ndarray, rng: np.random.Generator, stronger: bool
@@ -301,7 +307,7 @@ class DistortionEngine:
             stronger: which of them.
 
         Returns:
-            ``test, ref, target`` as :meth:`pair` and ``order``, (K,) float32: whether the stronger one's map of a
+            ``test, ref, target`` as :meth:`pair` and ``order``, (K, 1, 1) float32: whether the stronger one's map of a
             channel has to be higher (above 0) or lower, by the type's share in that channel.
         """
         _check_photo(photo)
@@ -312,13 +318,8 @@ class DistortionEngine:
         shape_map = np.ones(photo.shape[:2], dtype=np.float32) if rng.random() < 0.5 else self._map(photo, rng, 1.0)
         eight_bit, swapped, seed = rng.random() < self.p_8_bit, rng.random() < self.p_swap, _new_seed(rng)
         layer = Layer(name, shape_map * np.float32(high if stronger else low), seed)
-        test = apply_layers(photo, [layer])
-        test = _to_8_bit(test) if eight_bit else test
-        target = 0.5 + 0.5 * channel_intensity([layer], photo.shape[:2])
-        order = np.zeros(len(CHANNELS), dtype=np.float32)
-        for channel, share in DISTORTIONS[name].channels.items():
-            order[CHANNELS.index(channel)] = share * (layer_sign(seed) if channel in SIGNED_CHANNELS else 1)
-        return (photo.copy(), test, 1.0 - target, -order) if swapped else (test, photo.copy(), target, order)
+        order = channel_intensity([replace(layer, intensity=np.ones((1, 1), dtype=np.float32))], (1, 1))
+        return *_against_pristine(photo, layer, eight_bit, swapped), -order if swapped else order
 
     def ordinal_set(
         self, photo: np.ndarray, rng: np.random.Generator, levels: int = 5, mixed: bool = False

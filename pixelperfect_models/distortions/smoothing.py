@@ -60,6 +60,10 @@ def guided_filter(image: Image, radius: int, strength: float) -> Image:
     return cv2.blur(slope, window) * image + cv2.blur((1 - slope) * mean, window)
 
 
+def _guided(image: Image, radius: int, strength: float) -> Image:
+    return guided_filter(image, radius, _up_to(0.15, strength))
+
+
 def _bilateral_filter(image: Image, radius: int, strength: float) -> Image:
     return cv2.bilateralFilter(image, 2 * radius + 1, 2.8 * _up_to(0.16, strength), 0.7 * radius)
 
@@ -80,11 +84,14 @@ def _non_local_means(image: Image, radius: int, strength: float) -> Image:
     # Blending in over the first grey level hides the rounding to 8 bits at vanishing strength.
     blend = np.float32(min(1.0, 255.0 * strength))
     smooth_grey = grey + blend * (smooth.astype(np.float32) / np.float32(255) - grey)
-    return smooth_grey + guided_filter(image - grey, 3, _up_to(0.15, strength))
+    return smooth_grey + _guided(image - grey, 3, strength)
 
 
 def _total_variation(image: Image, radius: int, strength: float) -> Image:
-    """Least total variation of all three channels together within reach of the picture, by 30 fast gradient steps."""
+    """Least total variation near the picture, by 30 fast gradient steps.
+
+    Of the three channels together, which scikit-image's solvers do not offer: an edge in one is an edge in all.
+    """
     # The power makes it as visible, by MDSI, as the others are at equal strength.
     weight = np.float32(1.35 * strength**1.25)
     dual = ahead = np.zeros((2, *image.shape), dtype=np.float32)
@@ -119,7 +126,7 @@ def _adjoint(field: Image) -> Image:
 
 
 _DENOISERS: dict[str, Callable[[Image, int, float], Image]] = {
-    "guided": lambda image, radius, strength: guided_filter(image, radius, _up_to(0.15, strength)),
+    "guided": _guided,
     "bilateral": _bilateral_filter,
     "domain transform": _domain_transform,
     "non-local": _non_local_means,

@@ -58,11 +58,12 @@ class DistortionTraining(Schedule):
         default=0.0, ge=0, description="weight of the squared error of F(a, b) + F(b, a) = 1"
     )
     graded: float = Field(
-        default=0.0, ge=0, le=1, description="share of pairs of pictures that are one distortion at two strengths"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of items in twos: one distortion at two strengths; needs an even batch",
     )
-    lambda_order: float = Field(
-        default=0.0, ge=0, description="weight of the hinge that keeps those in order; needs an even batch"
-    )
+    lambda_order: float = Field(default=0.0, ge=0, description="weight of the hinge that keeps those in order")
     p_beyond: float = Field(default=0.0, ge=0, le=1, description="share of distortions beyond the scale's end")
     emphasis: dict[str, PositiveFloat] = Field(default={}, description="how often a type is drawn against the others")
     start_from: str | None = Field(default=None, description="folder of weights to start from, or `shipped`")

@@ -65,7 +65,6 @@ class PairDataset(Dataset[tuple[torch.Tensor, ...]]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
         # OpenCV's own threads would compete with the training for the cores.
         cv2.setNumThreads(1)
-        order = np.zeros(len(CHANNELS), dtype=np.float32)
         if self.graded > 0.0:
             # Every process takes each ``processes``-th item, in turn: twins are next to each other in its batch.
             twin, turn = divmod(index // self.processes, 2)
@@ -78,14 +77,14 @@ class PairDataset(Dataset[tuple[torch.Tensor, ...]]):
         past = index / (self.curriculum * self.count) if self.curriculum > 0 else 1.0
         easy = rng.random() < max(self.easy, 1.0 - past)
         test, ref, target = self.engine.single(photo, rng) if easy else self.engine.pair(photo, rng)
-        return self._item(test, ref, target, order)
+        return self._item(test, ref, target, np.zeros((len(CHANNELS), 1, 1), dtype=np.float32))
 
     @staticmethod
     def _item(
         test: np.ndarray, ref: np.ndarray, target: np.ndarray, order: np.ndarray
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         maps = torch.from_numpy(np.ascontiguousarray(target, dtype=np.float32))
-        return _planes(test), _planes(ref), maps, torch.from_numpy(order)[:, None, None]
+        return _planes(test), _planes(ref), maps, torch.from_numpy(order)
 
 
 def _start(network: DistortionNetwork, folder: str) -> str:

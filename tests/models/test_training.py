@@ -186,7 +186,7 @@ def test_twins_are_one_distortion_at_two_strengths_next_to_each_other(processes:
     assert 0 < beyond < 32
 
 
-def test_order_loss_wants_the_stronger_one_further_from_neutral_even_beyond_the_scale(tmp_path: Path) -> None:
+def test_order_loss_wants_the_stronger_one_further_from_neutral_even_beyond_the_scale() -> None:
     target = torch.full((4, 2, 8, 8), 0.5)
     target[:2, 0, :, :4] = 1.0  # twins beyond the end of the scale; the others are no twins
     order = torch.zeros(4, 2, 1, 1)
