@@ -75,6 +75,8 @@ class DistortionTraining(Schedule):
     def _pairs_fit(self) -> Self:
         if self.graded and self.batch % 2:
             raise ValueError(f"batch: {self.batch} is odd, but with graded above 0 its pictures come in twos")
+        if self.lambda_order and not self.graded:
+            raise ValueError(f"lambda_order: {self.lambda_order} has no pairs to order, expected graded above 0")
         return self
 
 

@@ -161,7 +161,7 @@ def train_distortion(
         test, ref, target, order = batch
         maps = model(test, ref)
         losses = {"loss": map_loss(maps, target, schedule.w_high, schedule.beta)}
-        if schedule.graded and schedule.lambda_order:
+        if schedule.lambda_order:
             losses["order"] = order_loss(maps, target, order)
             losses["loss"] = losses["loss"] + schedule.lambda_order * losses["order"]
         if schedule.lambda_antisymmetry:

@@ -205,12 +205,18 @@ def test_order_loss_wants_the_stronger_one_further_from_neutral_even_beyond_the_
     )
 
 
-def test_graded_twins_need_an_even_batch(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [({"graded": 0.5, "batch": 3}, "batch: 3 is odd"), ({"lambda_order": 0.2}, r"lambda_order: 0\.2 has no pairs to order")],
+)
+def test_settings_of_twins_that_cannot_work_are_refused(
+    tmp_path: Path, options: dict[str, float], problem: str
+) -> None:
     path = tiny_config(tmp_path)
     config = yaml.safe_load(path.read_text())
-    config["distortion"] |= {"graded": 0.5, "batch": 3}
+    config["distortion"] |= options
     path.write_text(yaml.safe_dump(config))
-    with pytest.raises(UserError, match=r"distortion.*batch: 3 is odd"):
+    with pytest.raises(UserError, match=rf"distortion.*{problem}"):
         load_config(path)
 
 
