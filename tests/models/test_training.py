@@ -207,7 +207,7 @@ def test_order_loss_wants_the_stronger_one_further_from_neutral_even_beyond_the_
 
 @pytest.mark.parametrize(
     ("options", "problem"),
-    [({"graded": 0.5, "batch": 3}, "batch: 3 is odd"), ({"lambda_order": 0.2}, r"lambda_order: 0\.2 has no pairs to order")],
+    [({"graded": 0.5, "batch": 3}, "batch: 3 is odd"), ({"lambda_order": 0.2}, r"0\.2 has no pairs to order")],
 )
 def test_settings_of_twins_that_cannot_work_are_refused(
     tmp_path: Path, options: dict[str, float], problem: str
