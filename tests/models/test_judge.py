@@ -105,7 +105,7 @@ def test_score_gradient_agrees_with_finite_differences(judge: PixelPerfect, phot
     value(test).backward()
     assert test.grad is not None and bool(torch.isfinite(test.grad).all())
     with torch.no_grad():
-        step = 1e-7  # short, so that hardly any of the rectifiers changes its side within it
+        step = 1e-8  # short, so that hardly any of the rectifiers changes its side within it
         difference = (value(test + step * direction) - value(test - step * direction)) / (2 * step)
     assert difference.item() == pytest.approx((test.grad * direction).sum().item(), rel=1e-4, abs=1e-6)
 
