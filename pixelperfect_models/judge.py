@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,6 +23,7 @@ from pixelperfect_models.networks import (
     build_distortion_network,
     build_scoring_network,
 )
+from pixelperfect_models.networks.compiled import by_tensors
 from pixelperfect_models.networks.scoring_network import Scored, pool_maps
 from pixelperfect_models.precision import Precision, autocast, computes_bfloat16
 from pixelperfect_models.tiling import Features, Pixels, tiled_features, tiled_maps
@@ -40,21 +42,35 @@ KEPT_UP_TO = 25_000_000
 tile, so that memory does not grow with the picture."""
 
 
+class Arithmetic(NamedTuple):
+    """How a pair is computed. Equal pictures answer exactly 0.5 and 0 only when both went through the same."""
+
+    kind: torch.dtype
+    """The type of the convolutions."""
+    gradient: bool
+    """Whether one is asked for: compiled functions have none."""
+
+    @contextmanager
+    def used(self, image: torch.Tensor) -> Iterator[None]:
+        """Within this, what comes from ``image`` is computed so."""
+        with autocast(image, self.kind), by_tensors(self.gradient):
+            yield
+
+
 @dataclass(frozen=True)
 class Reference:
     """What depends on a reference alone, computed once: :meth:`PixelPerfect.prepare`.
 
-    Features are kept by the type they were computed in, since equal pictures answer exactly 0.5 and 0 only when both
-    went through the same arithmetic; a type that was not asked for yet is added when it is.
+    Features are kept by their arithmetic; those that were not asked for yet are added when they are.
     """
 
     image: torch.Tensor
     """(N, 3, H, W) in [0, 1]."""
-    features: dict[torch.dtype, list[torch.Tensor]] = field(default_factory=dict)
+    features: dict[Arithmetic, list[torch.Tensor]] = field(default_factory=dict)
     """The distortion network's features, finest first, of a picture that is worked on at once."""
-    pieced: dict[torch.dtype, list[torch.Tensor]] = field(default_factory=dict)
+    pieced: dict[Arithmetic, list[torch.Tensor]] = field(default_factory=dict)
     """The same of a picture that is worked on in tiles; above :data:`KEPT_UP_TO` pixels none are kept."""
-    seen: dict[torch.dtype, list[torch.Tensor]] = field(default_factory=dict)
+    seen: dict[Arithmetic, list[torch.Tensor]] = field(default_factory=dict)
     """The scoring network's features, finest first."""
 
 
@@ -123,12 +139,12 @@ class PixelPerfect(nn.Module):
         """
         self._check(ref, "ref")
         reference = Reference(ref.detach())
-        kind = self._kind(reference.image)
+        how = self._arithmetic(reference.image)
         if self._core(reference.image, "auto") is None:
-            self._features(reference, kind)
+            self._features(reference, how)
         else:
-            self._in_tiles(reference, "auto", kind)
-        self._seen(reference, kind)
+            self._in_tiles(reference, "auto", how)
+        self._seen(reference, how)
         return reference
 
     def maps(
@@ -155,15 +171,15 @@ class PixelPerfect(nn.Module):
                 picture.
         """
         self._check_pair(test, ref)
-        core = self._core(test, tile, self._wants_gradient(test, ref))
-        kind = self._kind(test, ref)
+        how = self._arithmetic(test, ref)
+        core = self._core(test, tile, how.gradient)
         height, width = test.shape[-2:]
-        with autocast(test, kind):
+        with how.used(test):
             if core is None:
-                features = self._features(ref, kind)
+                features = self._features(ref, how)
                 coarse = self.distortion.coarse(self.distortion.decode(self.distortion.encode(test), features))
             else:
-                sides = self._in_tiles(test, tile, kind), self._in_tiles(ref, tile, kind)
+                sides = self._in_tiles(test, tile, how), self._in_tiles(ref, tile, how)
                 coarse = tiled_maps(self.distortion, *sides, core, (height, width))
         if not full:
             return coarse[..., : -(-height // 4), : -(-width // 4)]
@@ -202,15 +218,15 @@ class PixelPerfect(nn.Module):
 
     def _scored(self, test: torch.Tensor, ref: torch.Tensor | Reference, artefacts: torch.Tensor | None) -> Scored:
         self._check_pair(test, ref)
-        kind = self._kind(test, ref)
-        with autocast(test, kind):
-            return self.scoring(self.scoring.encode(test), self._seen(ref, kind), artefacts)
+        how = self._arithmetic(test, ref)
+        with how.used(test):
+            return self.scoring(self.scoring.encode(test), self._seen(ref, how), artefacts)
 
-    def _features(self, ref: torch.Tensor | Reference, kind: torch.dtype) -> list[torch.Tensor]:
-        return _encoded(ref, "features", kind, self.distortion.encode)
+    def _features(self, ref: torch.Tensor | Reference, how: Arithmetic) -> list[torch.Tensor]:
+        return _encoded(ref, "features", how, self.distortion.encode)
 
     def _in_tiles(
-        self, picture: torch.Tensor | Reference, tile: int | Literal["auto"] | None, kind: torch.dtype
+        self, picture: torch.Tensor | Reference, tile: int | Literal["auto"] | None, how: Arithmetic
     ) -> Pixels | Features:
         """How tiles read a picture; test and reference of one pair alike."""
         image = picture.image if isinstance(picture, Reference) else picture
@@ -220,10 +236,10 @@ class PixelPerfect(nn.Module):
         def encode(image: torch.Tensor) -> list[torch.Tensor]:
             return tiled_features(self.distortion, image, TILE)
 
-        return Features(_encoded(picture, "pieced", kind, encode))
+        return Features(_encoded(picture, "pieced", how, encode))
 
-    def _seen(self, ref: torch.Tensor | Reference, kind: torch.dtype) -> list[torch.Tensor]:
-        return _encoded(ref, "seen", kind, self.scoring.encode)
+    def _seen(self, ref: torch.Tensor | Reference, how: Arithmetic) -> list[torch.Tensor]:
+        return _encoded(ref, "seen", how, self.scoring.encode)
 
     def _core(self, image: torch.Tensor, tile: int | Literal["auto"] | None, gradient: bool = False) -> int | None:
         """The side of the tiles, or None for the whole picture at once."""
@@ -244,13 +260,12 @@ class PixelPerfect(nn.Module):
         asked = any(isinstance(picture, torch.Tensor) and picture.requires_grad for picture in pictures)
         return asked or any(parameter.requires_grad for parameter in self.parameters())
 
-    def _kind(self, test: torch.Tensor, ref: torch.Tensor | Reference | None = None) -> torch.dtype:
-        """The type the convolutions compute in."""
-        if test.dtype != torch.float32 or self.precision == "float32":
-            return test.dtype
-        if self._wants_gradient(test) or (ref is not None and self._wants_gradient(ref)):
-            return test.dtype
-        return torch.bfloat16 if self.precision == "bfloat16" or computes_bfloat16(test.device) else test.dtype
+    def _arithmetic(self, test: torch.Tensor, ref: torch.Tensor | Reference | None = None) -> Arithmetic:
+        gradient = self._wants_gradient(test, *([] if ref is None else [ref]))
+        if gradient or test.dtype != torch.float32 or self.precision == "float32":
+            return Arithmetic(test.dtype, gradient)
+        half = self.precision == "bfloat16" or computes_bfloat16(test.device)
+        return Arithmetic(torch.bfloat16 if half else test.dtype, gradient)
 
     def _check_pair(self, test: torch.Tensor, ref: torch.Tensor | Reference) -> None:
         self._check(test, "test")
@@ -274,17 +289,17 @@ class PixelPerfect(nn.Module):
 def _encoded(
     picture: torch.Tensor | Reference,
     part: Literal["features", "pieced", "seen"],
-    kind: torch.dtype,
+    how: Arithmetic,
     encode: Callable[[torch.Tensor], list[torch.Tensor]],
 ) -> list[torch.Tensor]:
     """What ``encode`` gives for a picture; of a reference it is kept as its ``part``."""
     if not isinstance(picture, Reference):
         return encode(picture)
-    store: dict[torch.dtype, list[torch.Tensor]] = getattr(picture, part)
-    if kind not in store:
-        with torch.no_grad(), autocast(picture.image, kind):
-            store[kind] = encode(picture.image)
-    return store[kind]
+    store: dict[Arithmetic, list[torch.Tensor]] = getattr(picture, part)
+    if how not in store:
+        with torch.no_grad(), how.used(picture.image):
+            store[how] = encode(picture.image)
+    return store[how]
 
 
 def shipped_weights() -> Path:

@@ -71,15 +71,15 @@ class PyramidDecoder(nn.Module):
             x = down(nnf.relu(x) if index > 0 else x)
             if index < len(self.merges):
                 odd_here, even_here = self.merges[index](test[index + 1], ref[index + 1])
-                x = _fit(x, even_here.shape[-2:]) + even_here + self.enter[index](odd_here.abs())
+                x = fit(x, even_here.shape[-2:]) + even_here + self.enter[index](odd_here.abs())
                 odd = odd + resize(odd_here, size)
             x = stage(x)
             levels.append(x)
         up: torch.Tensor | None = None
         for level, lateral in zip(reversed(levels[1:]), reversed(self.lateral), strict=True):
             here = lateral(nnf.relu(level))
-            up = here if up is None else here + _double(up, here.shape[-2:])
-        x = levels[0] if up is None else levels[0] + _double(up, levels[0].shape[-2:])
+            up = here if up is None else here + double(up, here.shape[-2:])
+        x = levels[0] if up is None else levels[0] + double(up, levels[0].shape[-2:])
         even = even + resize(nnf.relu(self.smooth(nnf.relu(x))), size)
         # 2 * sigmoid starts near 1: neither damped nor blown up before training.
         return odd * (2.0 * torch.sigmoid(self.gate(nnf.relu(even)))), even
@@ -113,11 +113,12 @@ class PyramidDecoder(nn.Module):
         return max(odd, here + 8 + 8) + 4
 
 
-def _fit(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+def fit(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """``stream`` at ``size``: itself where it has that."""
     return stream if stream.shape[-2:] == tuple(size) else resize(stream, size)
 
 
-def _double(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+def double(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     """Twice the size, cut to ``size``, which is that or one less: where an odd size was halved and rounded up.
 
     Stretching to ``size`` itself would shift every place of an odd-sized level by up to half a pixel, by an amount

@@ -10,6 +10,7 @@ import torch.nn.functional as nnf
 from torch import nn
 
 from pixelperfect_models.channels import CHANNELS
+from pixelperfect_models.networks import inference
 from pixelperfect_models.networks.antisymmetric import at_least_float32
 from pixelperfect_models.networks.decoders import MaskAttentionDecoder, PyramidDecoder
 from pixelperfect_models.networks.encoders import CompactEncoder, TimmEncoder
@@ -42,6 +43,9 @@ class DistortionNetwork(nn.Module):
         bottom, right = -image.shape[-2] % stride, -image.shape[-1] % stride
         if bottom or right:
             image = nnf.pad(image, (0, right, 0, bottom), mode="replicate")
+        if inference.encodes(self.encoder, image):
+            assert isinstance(self.encoder, CompactEncoder)
+            return inference.encode(self.encoder, image)
         return self.encoder(image.contiguous(memory_format=torch.channels_last))
 
     def decode(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> torch.Tensor:
@@ -49,6 +53,9 @@ class DistortionNetwork(nn.Module):
         count = test[0].shape[0]
         if ref[0].shape[0] != count:
             ref = [feature.expand(count, -1, -1, -1) for feature in ref]
+        if inference.decodes(self.decoder, [*test, *ref]):
+            assert isinstance(self.decoder, PyramidDecoder)
+            return inference.decode(self.decoder, test, ref)
         return self.decoder(test, ref)
 
     def to_maps(self, logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -16,6 +16,9 @@ from torch import nn
 
 from pixelperfect_models.errors import UserError, suggest
 
+LOG_SCALE, LOG_SHIFT = 0.15, 0.5
+LOG_FLOOR = 5e-6  # that of 8-bit rounding, (1 / 255)^2 / 12 in the units of the input
+
 
 class ResidualBlock(nn.Module):
     """Two dense 3 x 3 convolutions with a skip: (N, width, H, W) in and out."""
@@ -106,8 +109,7 @@ class CompactEncoder(nn.Module):
 def log_energy(x: torch.Tensor) -> torch.Tensor:
     """Log of the energy of each channel in 4 x 4 neighbourhoods, roughly in [-1, 1]; sides are halved."""
     energy = nnf.avg_pool2d(x * x, 4, stride=2, padding=1, count_include_pad=False)
-    # The floor is that of 8-bit rounding, (1 / 255)^2 / 12 in the units of the input.
-    return 0.15 * torch.log(energy + 5e-6) + 0.5
+    return LOG_SCALE * torch.log(energy + LOG_FLOOR) + LOG_SHIFT
 
 
 class TimmEncoder(nn.Module):

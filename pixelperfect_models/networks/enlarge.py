@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
+from pixelperfect_models.networks.compiled import compiles, in_rows
+
 # Four samples between two pixels' centres: share of the next pixel, from the half of a pixel before it to that after.
 _BEFORE, _AFTER = (0.625, 0.875), (0.125, 0.375)
 
@@ -17,7 +19,19 @@ def enlarge_by_four(image: torch.Tensor) -> torch.Tensor:
     Twice as fast, and so is its gradient: whole rows are blended instead of single pixels gathered. Differentiable
     once.
     """
+    if compiles(image):
+        return _compiled(image)
     return _EnlargeByFour.apply(image)  # type: ignore[no-untyped-call]
+
+
+def _compiled(image: torch.Tensor) -> torch.Tensor:
+    from pixelperfect_models.networks import map_kernels  # importing numba takes half a second: only where it is used
+
+    count, channels, height, width = image.shape
+    found = torch.empty(count, channels, 4 * height, 4 * width)
+    for maps, planes in zip(image.detach().permute(0, 2, 3, 1).contiguous().flatten(2), found, strict=True):
+        in_rows(height, map_kernels.enlarge_by_four, maps.numpy(), planes.numpy())
+    return found
 
 
 class _EnlargeByFour(torch.autograd.Function):

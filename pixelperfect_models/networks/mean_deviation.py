@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as nnf
 
 # Constants of the paper for values of 0 to 255: C1 between the pictures, C2 with their mean, C3 of chroma; alpha.
-_BETWEEN, _WITH_MEAN, CHROMA_CONSTANT = 140.0 / 255.0**2, 55.0 / 255.0**2, 550.0 / 255.0**2
-_GRADIENT_SHARE = 0.6
+BETWEEN, WITH_MEAN, CHROMA_CONSTANT = 140.0 / 255.0**2, 55.0 / 255.0**2, 550.0 / 255.0**2
+GRADIENT_SHARE = 0.6
 
 # MDSI's luma, 0.2989 R + 0.587 G + 0.114 B, of the three channels of `similarity.views`.
-_LUMA_OF_LMN = (1.06430766, 0.58176768, 0.17797423)
+LUMA_OF_LMN = (1.06430766, 0.58176768, 0.17797423)
 
 # Keep the gradients of roots finite at zero.
-_OF_ROOT, _OF_DEVIATION = 1e-8, 1e-10
+OF_ROOT, OF_DEVIATION = 1e-8, 1e-10
 
 DEVIATIONS = 4
 """Numbers that :func:`mean_deviation` gives."""
@@ -31,27 +31,27 @@ def mean_deviation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     come twice: the smaller and the larger of the two answers. For equal pictures all are 0 but for 1e-5.
     Source: Nafchi et al., *Mean deviation similarity index*, 2016, equations 4 to 12.
     """
-    weights = a.new_tensor(_LUMA_OF_LMN).view(1, 3, 1, 1)
+    weights = a.new_tensor(LUMA_OF_LMN).view(1, 3, 1, 1)
     slopes_a, slopes_b = (_prewitt((x * weights).sum(1, keepdim=True)) for x in (a, b))
     steep_a, steep_b, steep_mean = (_length(x) for x in (slopes_a, slopes_b, 0.5 * (slopes_a + slopes_b)))
-    alike = _similarity(steep_a, steep_b, _BETWEEN)
-    lean = _similarity(steep_a, steep_mean, _WITH_MEAN) - _similarity(steep_b, steep_mean, _WITH_MEAN)
+    alike = _similarity(steep_a, steep_b, BETWEEN)
+    lean = _similarity(steep_a, steep_mean, WITH_MEAN) - _similarity(steep_b, steep_mean, WITH_MEAN)
     m, n = a[:, 1:], b[:, 1:]
     power = (m.square() + n.square()).sum(1, keepdim=True)
     chroma = (2.0 * (m * n).sum(1, keepdim=True) + CHROMA_CONSTANT) / (power + CHROMA_CONSTANT)
-    common = _GRADIENT_SHARE * alike + (1.0 - _GRADIENT_SHARE) * chroma
-    one, other = (_pooled(common + sign * _GRADIENT_SHARE * lean) for sign in (1.0, -1.0))
+    common = GRADIENT_SHARE * alike + (1.0 - GRADIENT_SHARE) * chroma
+    one, other = (_pooled(common + sign * GRADIENT_SHARE * lean) for sign in (1.0, -1.0))
     return torch.cat([torch.minimum(one, other), torch.maximum(one, other)], dim=1)
 
 
 def _pooled(combined: torch.Tensor) -> torch.Tensor:
     """Mean absolute deviation and lack of the fourth root of (N, 1, h, w), (N, 2)."""
-    root = (combined.square() + _OF_ROOT).sqrt().sqrt().sqrt()
+    root = (combined.square() + OF_ROOT).sqrt().sqrt().sqrt()
     # The fourth root of a negative number lies at 45 degrees.
     real = torch.where(combined < 0, root * 0.5**0.5, root)
     imaginary = torch.where(combined < 0, root * 0.5**0.5, torch.zeros_like(root))
     off, off_imaginary = (x - x.mean((2, 3), keepdim=True) for x in (real, imaginary))
-    deviation = (off.square() + off_imaginary.square() + _OF_DEVIATION).sqrt().mean((2, 3))
+    deviation = (off.square() + off_imaginary.square() + OF_DEVIATION).sqrt().mean((2, 3))
     return torch.cat([deviation, (1.0 - real.mean((2, 3))).clamp(min=0.0)], dim=1)
 
 
@@ -60,7 +60,7 @@ def _similarity(x: torch.Tensor, y: torch.Tensor, constant: float) -> torch.Tens
 
 
 def _length(slopes: torch.Tensor) -> torch.Tensor:
-    return (slopes.square().sum(1, keepdim=True) + _OF_ROOT).sqrt()
+    return (slopes.square().sum(1, keepdim=True) + OF_ROOT).sqrt()
 
 
 def _prewitt(x: torch.Tensor) -> torch.Tensor:

@@ -6,22 +6,16 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import nn
 
 from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.networks.antisymmetric import at_least_float32, compress
-from pixelperfect_models.networks.similarity import (
-    EVEN_STATISTICS,
-    LEVELS,
-    MAPS,
-    ODD_STATISTICS,
-    even_statistics,
-    odd_statistics,
-    unlikeness,
-    views,
-)
+from pixelperfect_models.networks.compiled import compiles
+from pixelperfect_models.networks.measurements import block_mean, measure_pairs, views
+from pixelperfect_models.networks.similarity import EVEN_STATISTICS, LEVELS, MAPS, ODD_STATISTICS, unlikeness
 
 SEEN_SIDE = 256
 """Pixels along the shorter side at which a whole picture is judged (Wang et al., *SSIM*, suggested usage)."""
@@ -71,7 +65,7 @@ def seen_factor(height: int, width: int) -> int:
 def reduce_to_seen(image: torch.Tensor) -> torch.Tensor:
     """(N, 3, H, W) averaged over squares of :func:`seen_factor` pixels."""
     factor = seen_factor(image.shape[-2], image.shape[-1])
-    return nnf.avg_pool2d(image, factor) if factor > 1 else image
+    return block_mean(image, factor) if factor > 1 else image
 
 
 class SeenEncoder(nn.Module):
@@ -139,10 +133,27 @@ def pool_maps(coarse: torch.Tensor) -> torch.Tensor:
 
     Which of two pictures is the better one is a question of which holds which artefact, and that F answers.
     """
+    if compiles(coarse):
+        means, more, less = _compiled_sums(coarse) / (coarse.shape[-2] * coarse.shape[-1])
+        return torch.cat([compress(means, 8.0), (more + _EPSILON) ** 0.25 - (less + _EPSILON) ** 0.25], dim=1).float()
     # A few channels at a time where the maps are large: the temporary copies are of these alone.
     parts = coarse.split(max(1, _POOLED_AT_ONCE // max(1, coarse[:, :1].numel())), dim=1)
     means, peaks = zip(*(_mean_and_peak(part) for part in parts), strict=True)
     return torch.cat([*means, *peaks], dim=1)
+
+
+def _compiled_sums(coarse: torch.Tensor) -> torch.Tensor:
+    """(3, N, K), float64: :func:`map_kernels.signed_sums` of each picture."""
+    from pixelperfect_models.networks.map_kernels import signed_sums
+
+    count, channels, height, width = coarse.shape
+    if coarse.is_contiguous(memory_format=torch.channels_last):
+        pictures = coarse.permute(0, 2, 3, 1).reshape(count, height, width * channels).detach().numpy()
+        found = [signed_sums(rows, channels) for rows in pictures]
+    else:
+        planes = coarse.detach().contiguous().numpy()
+        found = [np.concatenate([signed_sums(plane, 1) for plane in maps], axis=1) for maps in planes]
+    return torch.from_numpy(np.stack(found, axis=1))
 
 
 def _mean_and_peak(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -232,18 +243,16 @@ class ScoringNetwork(nn.Module):
     ) -> Compared:
         """Everything but the direction. Arguments as :meth:`forward`."""
         count = test[0].shape[0]
-        if ref[0].shape[0] != count:
-            ref = [feature.expand(count, -1, -1, -1) for feature in ref]
         if artefacts is None:
             artefacts = test[0].new_zeros(count, self.artefacts)
-        measured, amount = even_statistics(test[:LEVELS], ref[:LEVELS])
+        measured = measure_pairs(test[:LEVELS], ref[:LEVELS])
+        ref = [feature.expand(count, -1, -1, -1) for feature in ref]
         learned = [
             block(test[LEVELS + level], ref[LEVELS + level], unlikeness(test[level], ref[level]))
             for level, block in enumerate(self.blocks)
         ]
-        magnitude, hidden = self.weigh(measured, amount, learned)
-        odd = torch.cat([artefacts, odd_statistics(test[:LEVELS], ref[:LEVELS])], dim=1)
-        return Compared(magnitude, hidden, odd)
+        magnitude, hidden = self.weigh(measured.even, measured.amount, learned)
+        return Compared(magnitude, hidden, torch.cat([artefacts, measured.odd], dim=1))
 
     def weigh(
         self, measured: torch.Tensor, amount: torch.Tensor, learned: Sequence[torch.Tensor] = ()

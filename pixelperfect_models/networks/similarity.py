@@ -20,9 +20,10 @@ LEVELS = 4
 """Scales, each half the size of the one before, beginning with the picture as it is seen."""
 
 # Luma and two opponent colours of RGB: Geusebroek et al., *Color invariance*, 2001, as MDSI uses them.
-_LMN = ((0.06, 0.63, 0.27), (0.30, 0.04, -0.35), (0.34, -0.60, 0.17))
+LMN = ((0.06, 0.63, 0.27), (0.30, 0.04, -0.35), (0.34, -0.60, 0.17))
 
-_CHANNELS = 7
+CHANNELS = 7
+"""Views of one scale."""
 _LUMA, _COLORS, _SLOPES, _GRADIENT, _ACTIVITY = slice(0, 1), slice(1, 3), slice(3, 5), slice(5, 6), slice(6, 7)
 
 MAPS = 10
@@ -41,13 +42,20 @@ DEVIATION_LEVELS = 3
 """Scales, of the finest, that are pooled as MDSI does, too."""
 
 EVEN_STATISTICS = LEVELS * MAPS * 4 + DEVIATION_LEVELS * DEVIATIONS + 2 * 2 * 3
-ODD_STATISTICS = LEVELS * _CHANNELS * 3
+ODD_STATISTICS = LEVELS * CHANNELS * 3
 
 # Pictures and colours are in [0, 1] here; published constants for 0 to 255 are divided by 255^2.
-_GRADIENT_FINE, _GRADIENT_COARSE = 5e-4, 5e-3
-_SLOPE = (30.0 / 255.0) ** 2 / 16.0  # HaarPSI's C
-_ACTIVITY_FINE, _ACTIVITY_COARSE = 1e-4, 1e-3
-_EPSILON = 1e-8
+GRADIENT_FINE, GRADIENT_COARSE = 5e-4, 5e-3
+SLOPE = (30.0 / 255.0) ** 2 / 16.0  # HaarPSI's C
+ACTIVITY_FINE, ACTIVITY_COARSE = 1e-4, 1e-3
+OVER_ACTIVITY, OF_LOG_ACTIVITY = 1e-3, 1e-4
+LEAST_WEIGHT = 1e-3
+
+# Keep roots and logarithms, and their gradients, finite at zero.
+OF_ROOT, OF_FOURTH_ROOT, LEAST_VARIANCE = 1e-8, 1e-12, 1e-10
+OF_LOG_SQUARE, OF_LOG_FOURTH = 1e-6, 1e-9
+BLOCKS = (4, 16)
+"""Sides of the squares over which colours are averaged, too."""
 
 
 def views(seen: torch.Tensor) -> list[torch.Tensor]:
@@ -56,7 +64,7 @@ def views(seen: torch.Tensor) -> list[torch.Tensor]:
     Channels: luma, two opponent colours, absolute horizontal and vertical slope of luma (Scharr), gradient magnitude,
     and activity, the standard deviation of luma in 5 x 5 pixels.
     """
-    weights = torch.tensor(_LMN, dtype=torch.float32, device=seen.device)
+    weights = torch.tensor(LMN, dtype=torch.float32, device=seen.device)
     rgb = at_least_float32(seen)
     with torch.autocast(seen.device.type, enabled=False):
         colors = (weights.to(rgb.dtype) @ rgb.flatten(2)).unflatten(2, rgb.shape[2:])
@@ -66,9 +74,9 @@ def views(seen: torch.Tensor) -> list[torch.Tensor]:
             colors = nnf.avg_pool2d(colors, 2)
         luma = colors[:, _LUMA]
         across, down = _slopes(luma)
-        gradient = (across.square() + down.square() + _EPSILON).sqrt()
+        gradient = (across.square() + down.square() + OF_ROOT).sqrt()
         mean = _local_mean(luma)
-        activity = (_local_mean((luma - mean).square()) + _EPSILON).sqrt()
+        activity = (_local_mean((luma - mean).square()) + OF_ROOT).sqrt()
         found.append(torch.cat([colors, across.abs(), down.abs(), gradient, activity], dim=1))
     return found
 
@@ -84,16 +92,16 @@ def unlikeness(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     power_a, power_b = a[:, _ACTIVITY].square(), b[:, _ACTIVITY].square()
     return torch.cat(
         [
-            _unlike(a[:, _GRADIENT], b[:, _GRADIENT], _GRADIENT_FINE),
-            _unlike(a[:, _GRADIENT], b[:, _GRADIENT], _GRADIENT_COARSE),
-            _unlike(a[:, _SLOPES], b[:, _SLOPES], _SLOPE).mean(1, keepdim=True),
-            _unlike(a[:, _ACTIVITY], b[:, _ACTIVITY], _ACTIVITY_FINE),
-            _unlike(a[:, _ACTIVITY], b[:, _ACTIVITY], _ACTIVITY_COARSE),
+            _unlike(a[:, _GRADIENT], b[:, _GRADIENT], GRADIENT_FINE),
+            _unlike(a[:, _GRADIENT], b[:, _GRADIENT], GRADIENT_COARSE),
+            _unlike(a[:, _SLOPES], b[:, _SLOPES], SLOPE).mean(1, keepdim=True),
+            _unlike(a[:, _ACTIVITY], b[:, _ACTIVITY], ACTIVITY_FINE),
+            _unlike(a[:, _ACTIVITY], b[:, _ACTIVITY], ACTIVITY_COARSE),
             _chroma_unlikeness(a[:, _COLORS], b[:, _COLORS]),
             luma,
             color,
-            luma / (power_a + power_b + 1e-3),
-            (torch.log(power_a + 1e-4) - torch.log(power_b + 1e-4)).abs(),
+            luma / (power_a + power_b + OVER_ACTIVITY),
+            (torch.log(power_a + OF_LOG_ACTIVITY) - torch.log(power_b + OF_LOG_ACTIVITY)).abs(),
         ],
         dim=1,
     )
@@ -109,18 +117,18 @@ def even_statistics(test: Sequence[torch.Tensor], ref: Sequence[torch.Tensor]) -
     pooled, amounts = [], []
     for a, b in zip(test, ref, strict=True):
         maps = unlikeness(a, b)
-        weight = torch.maximum(a[:, _GRADIENT], b[:, _GRADIENT]) + 1e-3
+        weight = torch.maximum(a[:, _GRADIENT], b[:, _GRADIENT]) + LEAST_WEIGHT
         square = maps.square()
         mean = maps.mean((2, 3))
-        deviation = (square.mean((2, 3)) - mean.square() + _EPSILON).clamp(min=1e-10).sqrt()
-        worst = (square.square().mean((2, 3)) + 1e-12).sqrt().sqrt()
+        deviation = (square.mean((2, 3)) - mean.square() + OF_ROOT).clamp(min=LEAST_VARIANCE).sqrt()
+        worst = (square.square().mean((2, 3)) + OF_FOURTH_ROOT).sqrt().sqrt()
         where_edges = (maps * weight).mean((2, 3)) / weight.mean((2, 3))
         pooled += [mean, deviation, worst, where_edges]
         amounts.append(mean.sum(1))
-    for side in (4, 16):
+    for side in BLOCKS:
         block = min(side, *test[0].shape[-2:])
         shift = (nnf.avg_pool2d(test[0][:, :3], block) - nnf.avg_pool2d(ref[0][:, :3], block)).abs()
-        pooled += [(shift.square().square().mean((2, 3)) + 1e-12).sqrt().sqrt(), shift.mean((2, 3))]
+        pooled += [(shift.square().square().mean((2, 3)) + OF_FOURTH_ROOT).sqrt().sqrt(), shift.mean((2, 3))]
     for a, b in zip(test[:DEVIATION_LEVELS], ref, strict=False):
         pooled.append(mean_deviation(a[:, :3], b[:, :3]))
     return torch.cat(pooled, dim=1), torch.stack(amounts).sum(0)
@@ -138,7 +146,7 @@ def odd_statistics(test: Sequence[torch.Tensor], ref: Sequence[torch.Tensor]) ->
 
 def _log_moments(x: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     square = (x - mean[:, :, None, None]).square()
-    return torch.log(square.mean((2, 3)) + 1e-6), torch.log(square.square().mean((2, 3)) + 1e-9)
+    return torch.log(square.mean((2, 3)) + OF_LOG_SQUARE), torch.log(square.square().mean((2, 3)) + OF_LOG_FOURTH)
 
 
 def _unlike(a: torch.Tensor, b: torch.Tensor, constant: float) -> torch.Tensor:

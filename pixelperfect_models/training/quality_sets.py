@@ -21,8 +21,9 @@ from pixelperfect_models.distortions import severity
 from pixelperfect_models.distortions.engine import DistortionEngine
 from pixelperfect_models.distortions.rare import RARE
 from pixelperfect_models.networks import DistortionNetwork
+from pixelperfect_models.networks.measurements import measure_pairs, views
 from pixelperfect_models.networks.scoring_network import pool_maps, reduce_to_seen
-from pixelperfect_models.networks.similarity import EVEN_STATISTICS, even_statistics, views
+from pixelperfect_models.networks.similarity import EVEN_STATISTICS
 from pixelperfect_models.training.denoised import denoised_versions
 from pixelperfect_models.training.photos import PhotoPool
 from pixelperfect_models.training.teacher import TEACHER_WEIGHTS, consensus, measure
@@ -224,7 +225,7 @@ class QualitySets(Dataset[dict[str, torch.Tensor]]):
                 # In one piece: small results kept between large temporary ones would leave the heap in splinters.
                 even, amount = torch.empty(len(files), len(seen), EVEN_STATISTICS), torch.empty(len(files), len(seen))
             found = views(seen)
-            even[number], amount[number] = even_statistics(found, [x[:1].expand_as(x) for x in found])
+            even[number], amount[number], _ = measure_pairs(found, [x[:1] for x in found])
             self.sets.append({"even": even[number], "amount": amount[number], **place})
             if number % 50 == 0:
                 release_unused()

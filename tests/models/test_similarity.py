@@ -129,6 +129,6 @@ def test_mean_deviations_are_mdsi_of_both_orders(seed: int, kind: str) -> None:
     measured = [views(x)[0][:, :3] for x in (a, b)]
     # What keeps gradients finite moves the fourth root of a similarity near 0 (by 0.0026 at most of 1200 pairs);
     # without it the two are the same.
-    with mock.patch("pixelperfect_models.networks.mean_deviation._OF_ROOT", 1e-30):
+    with mock.patch("pixelperfect_models.networks.mean_deviation.OF_ROOT", 1e-30):
         assert mean_deviation(*measured)[0, 0::2].tolist() == pytest.approx(theirs, rel=1e-4, abs=2e-5)
     assert mean_deviation(*measured)[0, 0::2].tolist() == pytest.approx(theirs, rel=4e-3, abs=2e-5)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pixelperfect_models import judge as judge_module
 from pixelperfect_models.judge import PixelPerfect
 from pixelperfect_models.networks import build_distortion_network, build_scoring_network, scoring_network
+from pixelperfect_models.networks.compiled import by_tensors
 from pixelperfect_models.tiling import spans
 
 
@@ -211,7 +212,7 @@ def test_bfloat16_keeps_antisymmetry_and_identity(height: int, width: int) -> No
 def test_gradients_are_not_computed_in_bfloat16() -> None:
     judge = random_judge()
     test, ref = pictures(1, 40, 40)
-    wanted = judge.score(test, ref)
+    wanted = judge.score(test.clone().requires_grad_(True), ref).detach()
     judge.precision = "bfloat16"
     state = judge.prepare(ref)
     assert torch.equal(judge.score(test.clone().requires_grad_(True), state).detach(), wanted)
@@ -225,6 +226,7 @@ def test_unknown_precision_is_named() -> None:
 
 def test_maps_of_large_pictures_are_pooled_in_parts_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     maps = torch.rand(2, 15, 40, 50, generator=torch.Generator().manual_seed(0))
-    whole = scoring_network.pool_maps(maps)
-    monkeypatch.setattr(scoring_network, "_POOLED_AT_ONCE", 9000)  # two channels at a time
-    assert torch.equal(scoring_network.pool_maps(maps), whole)
+    with by_tensors():
+        whole = scoring_network.pool_maps(maps)
+        monkeypatch.setattr(scoring_network, "_POOLED_AT_ONCE", 9000)  # two channels at a time
+        assert torch.equal(scoring_network.pool_maps(maps), whole)

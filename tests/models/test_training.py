@@ -247,7 +247,8 @@ def test_swinv2_builds_trains_and_exports(tmp_path: Path) -> None:
         maps, score = judge.judge(a, b)
         back, score_back = judge.judge(b, a)
         same = judge.maps(a, a.clone())
-    assert (maps + back - 1).abs().max() <= 1e-6 and (score + score_back).abs().max() <= 1e-6
+    assert (maps + back - 1).abs().max() <= 1e-6
+    assert (score + score_back).abs().max() <= 1e-6 * score.abs().max().clamp(min=1.0)  # S of two steps may say 50
     assert bool((same == 0.5).all())
 
 

@@ -1,0 +1,147 @@
+"""F of the compact kind where no gradient is asked for, on a CPU: the same convolutions, and between them few passes.
+
+At a megapixel half of F's time goes into reading and writing features between its convolutions, once for every
+difference, root, square and sum. :mod:`feature_kernels` does in one pass what lies between two convolutions. The
+answers are those of :class:`CompactEncoder` and :class:`PyramidDecoder`, but for the rounding of sums, with the same
+symmetries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from torch import nn
+
+from pixelperfect_models.networks.antisymmetric import OddEvenMerge, resize
+from pixelperfect_models.networks.compiled import asks_for_gradient, compiles, in_rows
+from pixelperfect_models.networks.decoders import PyramidDecoder, double, fit
+from pixelperfect_models.networks.encoders import LOG_FLOOR, LOG_SCALE, LOG_SHIFT, CompactEncoder
+
+KINDS = (torch.float32, torch.bfloat16)
+
+
+def encodes(encoder: nn.Module, image: torch.Tensor) -> bool:
+    """Whether :func:`encode` can take this picture."""
+    ours = type(encoder) is CompactEncoder and not asks_for_gradient(*encoder.parameters())
+    return ours and compiles(image) and _kind(image) in KINDS
+
+
+def decodes(decoder: nn.Module, features: Sequence[torch.Tensor]) -> bool:
+    """Whether :func:`decode` can take these features, of both pictures."""
+    ours = type(decoder) is PyramidDecoder and not asks_for_gradient(*decoder.parameters())
+    return ours and compiles(*features, kinds=KINDS)
+
+
+def encode(encoder: CompactEncoder, image: torch.Tensor) -> list[torch.Tensor]:
+    """:class:`CompactEncoder` of (N, 3, H, W), float32 in [0, 1], sides a multiple of its stride."""
+    centered = _blank(image, 3, 1.0, _kind(image))
+    _each(_kernels().center, centered, list(image.contiguous().numpy()), _rows(centered))
+    filters = encoder.stem.filters
+    # Twice the weights on x - 1/2 are the weights on 2 x - 1, to the bit.
+    x = nnf.conv2d(centered, 2.0 * filters.weight, filters.bias, stride=2, padding=2)
+    positive = torch.empty_like(x)
+    energy = _log_energy(x, positive)
+    features: list[torch.Tensor] = []
+    read = positive
+    for index, (reduce, stage) in enumerate(zip(encoder.reduce, encoder.stages, strict=True)):
+        x = stage(reduce(read))
+        joined = _blank(x, x.shape[1] + energy.shape[1])
+        read = torch.empty_like(joined)
+        _each(_kernels().join, x, _rows(x), x.shape[1], _rows(energy), _rows(joined), _rows(read))
+        features.append(joined)
+        if index + 1 < len(encoder.reduce):
+            energy = _log_energy(x, x[:, :, :0])
+    return features
+
+
+def decode(decoder: PyramidDecoder, test: list[torch.Tensor], ref: list[torch.Tensor]) -> torch.Tensor:
+    """:class:`PyramidDecoder` of two pictures' features, N each: logits (N, K, h, w) at stride 4."""
+    odd, even = _merge(decoder.fine, test[0], ref[0])
+    x = _blank(even, 2 * decoder.width)
+    _each(_kernels().positive_and_magnitude, even, _rows(even), _rows(odd), decoder.width, _rows(x))
+    levels: list[torch.Tensor] = []
+    for index, (down, stage) in enumerate(zip(decoder.down, decoder.stages, strict=True)):
+        x = down(nnf.relu(x) if index > 0 else x)
+        if index < len(decoder.merges):
+            merge = decoder.merges[index]
+            assert isinstance(merge, OddEvenMerge)
+            odd_here, even_here = _merge(merge, test[index + 1], ref[index + 1])
+            x = even_here.add_(fit(x, even_here.shape[-2:])).add_(decoder.enter[index](odd_here.abs()))
+            _add_resized(odd_here, odd)
+        x = stage(x)
+        levels.append(x)
+    up: torch.Tensor | None = None
+    for level, lateral in zip(reversed(levels[1:]), reversed(decoder.lateral), strict=True):
+        here = lateral(nnf.relu(level))
+        up = here if up is None else here.add_(double(up, here.shape[-2:]))
+    x = levels[0]
+    if up is not None:
+        _add_doubled(up, x)
+    _add_resized(decoder.smooth(x.relu_()).relu_(), even)
+    even.relu_()
+    odd *= decoder.gate(even).sigmoid_()
+    # The gate's factor of two, to the bit, on the few weights that read it.
+    direction = nnf.conv2d(odd, 2.0 * decoder.direction.weight, padding=1)
+    return direction.tanh_() * decoder.magnitude(even)
+
+
+def _merge(merge: OddEvenMerge, test: torch.Tensor, ref: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    difference, both = torch.empty_like(test), _blank(test, 2 * test.shape[1])
+    gains = merge.log_gain.detach().exp().flatten().numpy()
+    _each(_kernels().merge, test, _rows(test), _rows(ref), gains, _rows(difference), _rows(both))
+    return merge.odd(difference), merge.even(both)
+
+
+def _log_energy(x: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
+    """:func:`encoders.log_energy`, float32; ``positive`` takes what ``x`` has above zero, or holds no rows."""
+    energy = _blank(x, x.shape[1], 0.5, torch.float32)
+    _each(_kernels().energy_and_positive, energy, _rows(x), x.shape[1], _rows(energy), _rows(positive))
+    return energy.add_(LOG_FLOOR).log_().mul_(LOG_SCALE).add_(LOG_SHIFT)
+
+
+def _add_resized(coarse: torch.Tensor, fine: torch.Tensor) -> None:
+    """Adds ``coarse`` at the size of ``fine`` to it."""
+    if fine.shape[-2:] == (2 * coarse.shape[-2], 2 * coarse.shape[-1]):
+        _add_doubled(coarse, fine)
+    else:
+        fine += resize(coarse, fine.shape[-2:])
+
+
+def _add_doubled(coarse: torch.Tensor, fine: torch.Tensor) -> None:
+    """Adds ``coarse`` at twice its size, cut to that of ``fine`` (:func:`decoders.double`)."""
+    _each(_kernels().add_doubled, fine, _rows(coarse), coarse.shape[1], _rows(fine))
+
+
+def _each(kernel: Callable[..., None], by: torch.Tensor, *arguments: Any) -> None:
+    """``kernel`` for every picture, over the rows of ``by``: of arguments that are lists the picture's entry."""
+    for index in range(by.shape[0]):
+        own = [argument[index] if isinstance(argument, list) else argument for argument in arguments]
+        in_rows(by.shape[-2], kernel, *own)
+
+
+def _rows(batch: torch.Tensor) -> list[np.ndarray]:
+    """Each picture of (N, C, h, w) as the kernels read it, (h, w * C); its memory is shared if channels are last."""
+    rows = batch.detach().permute(0, 2, 3, 1).contiguous().flatten(2)
+    return list((rows.view(torch.uint16) if rows.dtype == torch.bfloat16 else rows).numpy())
+
+
+def _blank(like: torch.Tensor, channels: int, scale: float = 1.0, kind: torch.dtype | None = None) -> torch.Tensor:
+    """(N, channels, scale h, scale w), channels last, to be filled."""
+    shape = (like.shape[0], channels, int(like.shape[-2] * scale), int(like.shape[-1] * scale))
+    return torch.empty(shape, dtype=kind or like.dtype, memory_format=torch.channels_last)
+
+
+def _kind(image: torch.Tensor) -> torch.dtype:
+    """What convolutions of ``image`` compute in."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else image.dtype
+
+
+def _kernels() -> Any:
+    # Only where it is used: importing numba takes half a second, and not every command judges pictures.
+    from pixelperfect_models.networks import feature_kernels
+
+    return feature_kernels

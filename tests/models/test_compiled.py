@@ -1,0 +1,267 @@
+"""What is compiled gives what the tensors give: S's measurements, F between its convolutions, its maps."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as nnf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixelperfect_models import PixelPerfect
+from pixelperfect_models.networks import build_distortion_network, inference, similarity
+from pixelperfect_models.networks.compiled import by_tensors, compiled, compiles, together
+from pixelperfect_models.networks.enlarge import enlarge_by_four
+from pixelperfect_models.networks.measurements import block_mean, measure_pairs, views
+from pixelperfect_models.networks.scoring_network import pool_maps
+
+sizes = st.tuples(st.integers(1, 2), st.integers(16, 70), st.integers(16, 70), st.integers(0, 10**6))
+
+
+def pair(count: int, height: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """A picture of smooth parts and grain, and a noisier one."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, height // 8 + 1, width // 8 + 1, generator=generator)
+    smooth = nnf.interpolate(coarse, size=(height, width), mode="bilinear")
+    grain = torch.randn(count, 6, height, width, generator=generator)
+    return (smooth + 0.1 * grain[:, :3]).clamp(0, 1), (smooth + 0.02 * grain[:, 3:]).clamp(0, 1)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@settings(deadline=None, max_examples=15)
+@given(size=sizes)
+def test_measurements_equal_those_of_tensors(size: tuple[int, int, int, int]) -> None:
+    test, ref = pair(*size)
+    seen = views(test), views(ref[:1])
+    found = measure_pairs(*seen)
+    plain = views(test.double()), views(ref[:1].double())
+    expected = measure_pairs(*plain)
+    assert expected.even.dtype == torch.float64
+    for fast, slow in zip([*seen[0], *seen[1]], [*plain[0], *plain[1]], strict=True):
+        torch.testing.assert_close(fast.double(), slow, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.even.double(), expected.even, rtol=1e-4, atol=5e-6)
+    torch.testing.assert_close(found.amount.double(), expected.amount, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(found.odd.double(), expected.odd, rtol=0, atol=5e-5)
+
+
+@settings(deadline=None, max_examples=10)
+@given(size=sizes)
+def test_measurements_keep_their_symmetries_to_the_bit(size: tuple[int, int, int, int]) -> None:
+    test, ref = (views(x) for x in pair(*size))
+    there, back = measure_pairs(test, ref), measure_pairs(ref, test)
+    assert torch.equal(there.even, back.even) and torch.equal(there.amount, back.amount)
+    assert torch.equal(there.odd, -back.odd)
+    alike = measure_pairs(test, [x.clone() for x in test])
+    assert bool((alike.amount == 0).all()) and bool((alike.odd == 0).all())
+
+
+@pytest.mark.parametrize("side", [2, 3, 5])
+def test_block_means_are_average_pooling(side: int) -> None:
+    image, _ = pair(2, 41, 38)
+    torch.testing.assert_close(block_mean(image, side), nnf.avg_pool2d(image, side), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_maps_are_enlarged_and_pooled_as_by_tensors(memory: torch.memory_format) -> None:
+    maps = torch.rand(2, 15, 13, 19).contiguous(memory_format=memory)
+    large, pooled = enlarge_by_four(maps), pool_maps(maps)
+    expected = nnf.interpolate(maps, scale_factor=4, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(large, expected, rtol=0, atol=1e-6)
+    with by_tensors():
+        torch.testing.assert_close(pooled, pool_maps(maps), rtol=0, atol=1e-6)
+    assert torch.equal(pool_maps(1.0 - maps), -pooled)
+    assert bool((pool_maps(torch.full_like(maps, 0.5)) == 0).all())
+    assert bool((enlarge_by_four(torch.full_like(maps, 0.5)) == 0.5).all())
+
+
+NETWORKS = {
+    "shipped kind": ([16, 24, 48], [0, 0], [64, 96, 96], [0, 1, 1]),
+    "three scales": ([8, 12, 16, 16], [1, 0, 1], [16, 24, 24, 16], [0, 1, 0, 0]),
+    "one scale": ([8, 12], [1], [16], [1]),
+}
+
+
+def network(name: str) -> Any:
+    widths, blocks, trunk, trunk_blocks = NETWORKS[name]
+    torch.manual_seed(0)
+    encoder = {"kind": "compact", "widths": widths, "blocks": blocks}
+    built = build_distortion_network(
+        encoder, {"kind": "pyramid", "width": 16, "trunk": trunk, "blocks": trunk_blocks}
+    ).eval()
+    for parameter in built.parameters():  # what starts at zero would hide a mistake
+        torch.nn.init.normal_(parameter, std=0.1) if parameter.ndim > 1 else torch.nn.init.normal_(parameter, 0.1, 0.1)
+    return built.requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("size", [(1, 64, 64), (2, 50, 75), (1, 16, 131)])
+def test_f_equals_that_of_tensors(name: str, size: tuple[int, int, int], two_threads: None) -> None:
+    f = network(name)
+    test, ref = pair(*size)
+    assert inference.encodes(f.encoder, test)
+    features = f.encode(test), f.encode(ref[:1])
+    logits = f.decode(*features)
+    with by_tensors():
+        plain = f.encode(test), f.encode(ref[:1])
+        expected = f.decode(*plain)
+    for fast, slow in zip(features[0], plain[0], strict=True):
+        torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-5)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-4)
+
+
+@settings(deadline=None, max_examples=8)
+@given(size=sizes)
+def test_f_keeps_its_symmetries(size: tuple[int, int, int, int]) -> None:
+    f = network("shipped kind")
+    test, ref = (f.encode(x) for x in pair(*size))
+    assert torch.equal(f.decode(test, ref), -f.decode(ref, test))
+    assert bool((f.decode(test, [x.clone() for x in test]) == 0).all())
+
+
+def test_bfloat16_is_as_near_to_float32_as_by_tensors(two_threads: None) -> None:
+    exact, half = PixelPerfect.from_pretrained(), PixelPerfect.from_pretrained(precision="bfloat16")
+    test, ref = pair(1, 128, 160)
+    with torch.no_grad():
+        maps = half.maps(test, ref)
+        with by_tensors():
+            expected, plain = exact.maps(test, ref), half.maps(test, ref)
+    assert (maps - expected).abs().mean() < 1.2 * (plain - expected).abs().mean()
+    assert (maps - expected).abs().max() < 0.05
+
+
+def test_equal_pictures_are_exactly_alike_whichever_asks_for_a_gradient() -> None:
+    judge = PixelPerfect.from_pretrained()
+    picture, _ = pair(1, 40, 52)
+    reference = judge.prepare(picture)
+    for asked in (False, True):
+        test = picture.clone().requires_grad_(asked)
+        for ref in (reference, picture, picture.clone().requires_grad_(True)):
+            maps, score = judge.judge(test, ref)
+            assert score.item() == 0.0 and judge.difference(test, ref).item() == 0.0
+            assert bool((maps == 0.5).all())
+
+
+def test_gradients_do_not_go_through_compiled_functions() -> None:
+    judge = PixelPerfect.from_pretrained()
+    test, ref = pair(1, 40, 52)
+    test.requires_grad_(True)
+    with torch.no_grad():
+        expected = judge.judge(test, ref)
+    maps, score = judge.judge(test, ref)
+    torch.testing.assert_close(maps, expected[0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(score, expected[1], rtol=1e-4, atol=1e-5)
+    (gradient,) = torch.autograd.grad(maps.sum() + score.sum(), test)
+    assert bool(torch.isfinite(gradient).all()) and gradient.abs().max() > 0
+
+
+def test_weights_that_are_trained_get_their_gradient() -> None:
+    f = network("shipped kind").requires_grad_(True)
+    test, ref = pair(1, 32, 32)
+    f(test, ref).sum().backward()
+    assert all(parameter.grad is not None for parameter in f.parameters())
+
+
+def test_what_compiled_functions_take() -> None:
+    picture = torch.rand(1, 3, 16, 16)
+    assert compiles(picture)
+    assert not compiles(picture.double()) and not compiles(picture.half())
+    assert compiles(picture.bfloat16(), kinds=(torch.bfloat16,))
+    assert not compiles(picture.to("meta"))
+    asking = picture.clone().requires_grad_(True)
+    assert not compiles(picture, asking)
+    with torch.no_grad():
+        assert compiles(picture, asking)
+        with by_tensors(), by_tensors(False):
+            assert not compiles(picture)
+    found = []
+    with by_tensors():  # of this thread alone
+        thread = threading.Thread(target=lambda: found.append(compiles(picture)))
+        thread.start()
+        thread.join()
+    assert found == [True]
+
+
+def test_threads_do_not_change_an_answer(two_threads: None) -> None:
+    image, _ = pair(1, 64, 72)
+    maps = torch.rand(1, 15, 16, 18)
+
+    def answers() -> list[torch.Tensor]:
+        seen = views(image)
+        return [
+            block_mean(image, 3),
+            *seen,
+            *measure_pairs(seen, [x.flip(0) * 0.9 for x in seen]),
+            enlarge_by_four(maps),
+        ]
+
+    shared = answers()
+    torch.set_num_threads(1)
+    for one, two in zip(answers(), shared, strict=True):
+        assert torch.equal(one, two)
+
+
+def test_an_error_in_another_thread_is_not_lost(two_threads: None) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("in the other thread")
+
+    with pytest.raises(ZeroDivisionError, match="in the other thread"):
+        together([lambda: None, fail])
+
+
+def _squares(queue: Any) -> None:
+    queue.put(together([lambda: 1, lambda: 4]))
+
+
+def test_a_forked_process_has_threads_of_its_own(two_threads: None) -> None:
+    assert together([lambda: 1, lambda: 2]) == [1, 2]
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    child = context.Process(target=_squares, args=(queue,))
+    child.start()
+    child.join(30)
+    try:
+        assert child.exitcode == 0 and queue.get() == [1, 4]
+    finally:
+        child.kill()
+
+
+def test_without_a_place_for_the_code_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = numba.njit
+
+    def njit(**options: Any) -> Any:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(**options)
+
+    monkeypatch.setattr(numba, "njit", njit)
+    assert compiled(lambda x: x + 1)(np.float32(2.0)) == 3.0
+
+
+def test_all_measurements_are_made() -> None:
+    seen = views(pair(1, 40, 52)[0])
+    found = measure_pairs(seen, seen)
+    assert found.even.shape == (1, similarity.EVEN_STATISTICS) and found.odd.shape == (1, similarity.ODD_STATISTICS)
+    assert len(seen) == similarity.LEVELS and seen[0].shape[1] == similarity.CHANNELS
+
+
+def test_what_is_no_number_does_not_get_lost() -> None:
+    judge = PixelPerfect.from_pretrained()
+    test, ref = pair(1, 40, 52)
+    test[0, 1, 20, 30] = float("nan")
+    assert bool(judge.difference(test, ref).isnan().all()) and bool(judge.score(test, ref).isnan().all())
+    assert bool(judge.maps(test, ref)[:, :, 20, 30].isnan().all())
