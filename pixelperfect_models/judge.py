@@ -23,7 +23,7 @@ from pixelperfect_models.networks import (
     build_distortion_network,
     build_scoring_network,
 )
-from pixelperfect_models.networks.compiled import by_tensors
+from pixelperfect_models.networks.compiled import asks_for_gradient, by_tensors, compiles
 from pixelperfect_models.networks.scoring_network import Scored, pool_maps
 from pixelperfect_models.precision import Precision, autocast, computes_bfloat16
 from pixelperfect_models.tiling import Features, Pixels, tiled_features, tiled_maps
@@ -47,13 +47,13 @@ class Arithmetic(NamedTuple):
 
     kind: torch.dtype
     """The type of the convolutions."""
-    gradient: bool
-    """Whether one is asked for: compiled functions have none."""
+    compiled: bool
+    """Whether compiled functions are used where there are any: not for a gradient."""
 
     @contextmanager
     def used(self, image: torch.Tensor) -> Iterator[None]:
         """Within this, what comes from ``image`` is computed so."""
-        with autocast(image, self.kind), by_tensors(self.gradient):
+        with autocast(image, self.kind), by_tensors(not self.compiled):
             yield
 
 
@@ -172,7 +172,7 @@ class PixelPerfect(nn.Module):
         """
         self._check_pair(test, ref)
         how = self._arithmetic(test, ref)
-        core = self._core(test, tile, how.gradient)
+        core = self._core(test, tile, self._wants_gradient(test, ref))
         height, width = test.shape[-2:]
         with how.used(test):
             if core is None:
@@ -255,17 +255,19 @@ class PixelPerfect(nn.Module):
         return tile
 
     def _wants_gradient(self, *pictures: torch.Tensor | Reference) -> bool:
-        if not torch.is_grad_enabled():
-            return False
-        asked = any(isinstance(picture, torch.Tensor) and picture.requires_grad for picture in pictures)
-        return asked or any(parameter.requires_grad for parameter in self.parameters())
+        tensors = (picture for picture in pictures if isinstance(picture, torch.Tensor))
+        return asks_for_gradient(*tensors, *self.parameters())
 
     def _arithmetic(self, test: torch.Tensor, ref: torch.Tensor | Reference | None = None) -> Arithmetic:
-        gradient = self._wants_gradient(test, *([] if ref is None else [ref]))
+        pictures = [test] if ref is None else [test, ref]
+        gradient = self._wants_gradient(*pictures)
+        images = (picture.image if isinstance(picture, Reference) else picture for picture in pictures)
+        # Decided once for both: one may be of a kind that they do not take.
+        fast = not gradient and compiles(*images)
         if gradient or test.dtype != torch.float32 or self.precision == "float32":
-            return Arithmetic(test.dtype, gradient)
+            return Arithmetic(test.dtype, fast)
         half = self.precision == "bfloat16" or computes_bfloat16(test.device)
-        return Arithmetic(torch.bfloat16 if half else test.dtype, gradient)
+        return Arithmetic(torch.bfloat16 if half else test.dtype, fast)
 
     def _check_pair(self, test: torch.Tensor, ref: torch.Tensor | Reference) -> None:
         self._check(test, "test")

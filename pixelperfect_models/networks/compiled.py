@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 Function = TypeVar("Function", bound=Callable)
@@ -57,6 +58,15 @@ def compiles(*tensors: torch.Tensor, kinds: tuple[torch.dtype, ...] = (torch.flo
 def asks_for_gradient(*tensors: torch.Tensor) -> bool:
     """Whether what is computed from these can be differentiated."""
     return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+
+
+def as_rows(batch: torch.Tensor) -> list[np.ndarray]:
+    """Each picture of (N, C, h, w) as (h, w * C), channels last; bfloat16 by its bits, in uint16.
+
+    Memory is shared where channels are last already, so that what is written there is in ``batch``.
+    """
+    rows = [picture.permute(1, 2, 0).contiguous().flatten(1) for picture in batch.detach()]
+    return [(row.view(torch.uint16) if row.dtype == torch.bfloat16 else row).numpy() for row in rows]
 
 
 def in_rows(rows: int, kernel: Callable[..., None], *arguments: Any) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from pixelperfect_models.networks.compiled import compiles, in_rows
+from pixelperfect_models.networks.compiled import as_rows, compiles, in_rows
 
 # Four samples between two pixels' centres: share of the next pixel, from the half of a pixel before it to that after.
-_BEFORE, _AFTER = (0.625, 0.875), (0.125, 0.375)
+BEFORE, AFTER = (0.625, 0.875), (0.125, 0.375)
 
 
 def enlarge_by_four(image: torch.Tensor) -> torch.Tensor:
@@ -29,8 +29,8 @@ def _compiled(image: torch.Tensor) -> torch.Tensor:
 
     count, channels, height, width = image.shape
     found = torch.empty(count, channels, 4 * height, 4 * width)
-    for maps, planes in zip(image.detach().permute(0, 2, 3, 1).contiguous().flatten(2), found, strict=True):
-        in_rows(height, map_kernels.enlarge_by_four, maps.numpy(), planes.numpy())
+    for rows, planes in zip(as_rows(image), found.numpy(), strict=True):
+        in_rows(height, map_kernels.enlarge_by_four, rows, planes)
     return found
 
 
@@ -52,9 +52,9 @@ def _along(x: torch.Tensor, dim: int) -> torch.Tensor:
     padded = torch.cat([x.narrow(dim, 0, 1), x, x.narrow(dim, count - 1, 1)], dim)
     before, here, after = (padded.narrow(dim, shift, count) for shift in range(3))
     result = x.new_empty([*x.shape[: dim + 1], 4, *x.shape[dim + 1 :]])
-    for place, share in enumerate(_BEFORE):
+    for place, share in enumerate(BEFORE):
         torch.lerp(before, here, share, out=result.select(dim + 1, place))
-    for place, share in enumerate(_AFTER, start=2):
+    for place, share in enumerate(AFTER, start=2):
         torch.lerp(here, after, share, out=result.select(dim + 1, place))
     return result.flatten(dim, dim + 1)
 
@@ -65,10 +65,10 @@ def _back_along(gradient: torch.Tensor, dim: int) -> torch.Tensor:
     samples = [x.squeeze(dim + 1) for x in gradient.unflatten(dim, (count, 4)).split(1, dim + 1)]
     padded = gradient.new_zeros([*gradient.shape[:dim], count + 2, *gradient.shape[dim + 1 :]])
     before, here, after = (padded.narrow(dim, shift, count) for shift in range(3))
-    for sample, share in zip(samples[:2], _BEFORE, strict=True):
+    for sample, share in zip(samples[:2], BEFORE, strict=True):
         before.add_(sample, alpha=1.0 - share)
         here.add_(sample, alpha=share)
-    for sample, share in zip(samples[2:], _AFTER, strict=True):
+    for sample, share in zip(samples[2:], AFTER, strict=True):
         here.add_(sample, alpha=1.0 - share)
         after.add_(sample, alpha=share)
     result = padded.narrow(dim, 1, count)

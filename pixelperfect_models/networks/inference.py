@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import nn
 
 from pixelperfect_models.networks.antisymmetric import OddEvenMerge, resize
-from pixelperfect_models.networks.compiled import asks_for_gradient, compiles, in_rows
+from pixelperfect_models.networks.compiled import as_rows, asks_for_gradient, compiles, in_rows
 from pixelperfect_models.networks.decoders import PyramidDecoder, double, fit
 from pixelperfect_models.networks.encoders import LOG_FLOOR, LOG_SCALE, LOG_SHIFT, CompactEncoder
 
@@ -39,30 +38,28 @@ def decodes(decoder: nn.Module, features: Sequence[torch.Tensor]) -> bool:
 def encode(encoder: CompactEncoder, image: torch.Tensor) -> list[torch.Tensor]:
     """:class:`CompactEncoder` of (N, 3, H, W), float32 in [0, 1], sides a multiple of its stride."""
     centered = _blank(image, 3, 1.0, _kind(image))
-    _each(_kernels().center, centered, list(image.contiguous().numpy()), _rows(centered))
+    _each(_kernels().center, centered, list(image.contiguous().numpy()), as_rows(centered))
     filters = encoder.stem.filters
     # Twice the weights on x - 1/2 are the weights on 2 x - 1, to the bit.
     x = nnf.conv2d(centered, 2.0 * filters.weight, filters.bias, stride=2, padding=2)
-    positive = torch.empty_like(x)
-    energy = _log_energy(x, positive)
+    read = _blank(x, x.shape[1])
+    energy = _log_energy(x, read)
     features: list[torch.Tensor] = []
-    read = positive
-    for index, (reduce, stage) in enumerate(zip(encoder.reduce, encoder.stages, strict=True)):
+    for reduce, stage in list(zip(encoder.reduce, encoder.stages, strict=True))[:-1]:
         x = stage(reduce(read))
-        joined = _blank(x, x.shape[1] + energy.shape[1])
-        read = torch.empty_like(joined)
-        _each(_kernels().join, x, _rows(x), x.shape[1], _rows(energy), _rows(joined), _rows(read))
+        joined, read = (_blank(x, x.shape[1] + energy.shape[1]) for _ in range(2))
+        _each(_kernels().join, x, as_rows(x), x.shape[1], as_rows(energy), as_rows(joined), as_rows(read))
         features.append(joined)
-        if index + 1 < len(encoder.reduce):
-            energy = _log_energy(x, x[:, :, :0])
-    return features
+        energy = _log_energy(x, x[:, :, :0])
+    x = encoder.stages[-1](encoder.reduce[-1](read))
+    return [*features, torch.cat([x, energy.to(x.dtype)], dim=1)]
 
 
 def decode(decoder: PyramidDecoder, test: list[torch.Tensor], ref: list[torch.Tensor]) -> torch.Tensor:
     """:class:`PyramidDecoder` of two pictures' features, N each: logits (N, K, h, w) at stride 4."""
     odd, even = _merge(decoder.fine, test[0], ref[0])
     x = _blank(even, 2 * decoder.width)
-    _each(_kernels().positive_and_magnitude, even, _rows(even), _rows(odd), decoder.width, _rows(x))
+    _each(_kernels().positive_and_magnitude, even, as_rows(even), as_rows(odd), decoder.width, as_rows(x))
     levels: list[torch.Tensor] = []
     for index, (down, stage) in enumerate(zip(decoder.down, decoder.stages, strict=True)):
         x = down(nnf.relu(x) if index > 0 else x)
@@ -71,18 +68,15 @@ def decode(decoder: PyramidDecoder, test: list[torch.Tensor], ref: list[torch.Te
             assert isinstance(merge, OddEvenMerge)
             odd_here, even_here = _merge(merge, test[index + 1], ref[index + 1])
             x = even_here.add_(fit(x, even_here.shape[-2:])).add_(decoder.enter[index](odd_here.abs()))
-            _add_resized(odd_here, odd)
+            odd = _add_resized(odd_here, odd)
         x = stage(x)
         levels.append(x)
     up: torch.Tensor | None = None
     for level, lateral in zip(reversed(levels[1:]), reversed(decoder.lateral), strict=True):
         here = lateral(nnf.relu(level))
         up = here if up is None else here.add_(double(up, here.shape[-2:]))
-    x = levels[0]
-    if up is not None:
-        _add_doubled(up, x)
-    _add_resized(decoder.smooth(x.relu_()).relu_(), even)
-    even.relu_()
+    x = levels[0] if up is None else _add_doubled(up, levels[0])
+    even = _add_resized(decoder.smooth(x.relu_()).relu_(), even).relu_()
     odd *= decoder.gate(even).sigmoid_()
     # The gate's factor of two, to the bit, on the few weights that read it.
     direction = nnf.conv2d(odd, 2.0 * decoder.direction.weight, padding=1)
@@ -90,30 +84,31 @@ def decode(decoder: PyramidDecoder, test: list[torch.Tensor], ref: list[torch.Te
 
 
 def _merge(merge: OddEvenMerge, test: torch.Tensor, ref: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    difference, both = torch.empty_like(test), _blank(test, 2 * test.shape[1])
+    difference, both = _blank(test, test.shape[1]), _blank(test, 2 * test.shape[1])
     gains = merge.log_gain.detach().exp().flatten().numpy()
-    _each(_kernels().merge, test, _rows(test), _rows(ref), gains, _rows(difference), _rows(both))
+    _each(_kernels().merge, test, as_rows(test), as_rows(ref), gains, as_rows(difference), as_rows(both))
     return merge.odd(difference), merge.even(both)
 
 
 def _log_energy(x: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
     """:func:`encoders.log_energy`, float32; ``positive`` takes what ``x`` has above zero, or holds no rows."""
     energy = _blank(x, x.shape[1], 0.5, torch.float32)
-    _each(_kernels().energy_and_positive, energy, _rows(x), x.shape[1], _rows(energy), _rows(positive))
+    _each(_kernels().energy_and_positive, energy, as_rows(x), x.shape[1], as_rows(energy), as_rows(positive))
     return energy.add_(LOG_FLOOR).log_().mul_(LOG_SCALE).add_(LOG_SHIFT)
 
 
-def _add_resized(coarse: torch.Tensor, fine: torch.Tensor) -> None:
-    """Adds ``coarse`` at the size of ``fine`` to it."""
+def _add_resized(coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
+    """``fine``, which may be overwritten, and ``coarse`` at its size."""
     if fine.shape[-2:] == (2 * coarse.shape[-2], 2 * coarse.shape[-1]):
-        _add_doubled(coarse, fine)
-    else:
-        fine += resize(coarse, fine.shape[-2:])
+        return _add_doubled(coarse, fine)
+    return fine.add_(resize(coarse, fine.shape[-2:]))
 
 
-def _add_doubled(coarse: torch.Tensor, fine: torch.Tensor) -> None:
-    """Adds ``coarse`` at twice its size, cut to that of ``fine`` (:func:`decoders.double`)."""
-    _each(_kernels().add_doubled, fine, _rows(coarse), coarse.shape[1], _rows(fine))
+def _add_doubled(coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
+    """``fine``, which may be overwritten, and ``coarse`` at twice its size, cut to that (:func:`decoders.double`)."""
+    fine = fine.contiguous(memory_format=torch.channels_last)  # as convolutions give it, but for some without oneDNN
+    _each(_kernels().add_doubled, fine, as_rows(coarse), coarse.shape[1], as_rows(fine))
+    return fine
 
 
 def _each(kernel: Callable[..., None], by: torch.Tensor, *arguments: Any) -> None:
@@ -121,12 +116,6 @@ def _each(kernel: Callable[..., None], by: torch.Tensor, *arguments: Any) -> Non
     for index in range(by.shape[0]):
         own = [argument[index] if isinstance(argument, list) else argument for argument in arguments]
         in_rows(by.shape[-2], kernel, *own)
-
-
-def _rows(batch: torch.Tensor) -> list[np.ndarray]:
-    """Each picture of (N, C, h, w) as the kernels read it, (h, w * C); its memory is shared if channels are last."""
-    rows = batch.detach().permute(0, 2, 3, 1).contiguous().flatten(2)
-    return list((rows.view(torch.uint16) if rows.dtype == torch.bfloat16 else rows).numpy())
 
 
 def _blank(like: torch.Tensor, channels: int, scale: float = 1.0, kind: torch.dtype | None = None) -> torch.Tensor:

@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pixelperfect_models.networks.compiled import compiled
+from pixelperfect_models.networks.enlarge import AFTER, BEFORE
 
 Array: TypeAlias = npt.NDArray[np.float32]
 Totals: TypeAlias = npt.NDArray[np.float64]
 
+_BEFORE_1, _BEFORE_2, _AFTER_1, _AFTER_2 = (np.float32(x) for x in (*BEFORE, *AFTER))
 _ONE, _TWO, _ZERO = (np.float32(x) for x in (1.0, 2.0, 0.0))
 
 
@@ -41,10 +43,6 @@ def signed_sums(rows: Array, channels: int) -> Totals:
         for x in range(width):
             found[which, x % channels] += sums[which, x]
     return found
-
-
-# Of four samples between two places: share of the next place, from the half of a place before it to that after.
-_BEFORE_1, _BEFORE_2, _AFTER_1, _AFTER_2 = (np.float32(x) for x in (0.625, 0.875, 0.125, 0.375))
 
 
 @compiled

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -82,7 +82,7 @@ def _arrays(batch: torch.Tensor) -> list[np.ndarray]:
     return list(batch.detach().contiguous().numpy())
 
 
-def _kernels():  # type: ignore[no-untyped-def]
+def _kernels() -> Any:
     # Only where it is used: importing numba takes half a second, and not every command judges pictures.
     from pixelperfect_models.networks import similarity_kernels
 
@@ -138,8 +138,8 @@ def _pooled_unlikeness(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
     maps = np.empty((similarity.MAPS, *a.shape[1:]), np.float32)
     weight = np.empty(a.shape[1:], np.float32)
     kernels.fill_unlikeness(a, b, _UNLIKENESS, maps, weight)
-    logs = (np.log(x[6] * x[6] + np.float32(similarity.OF_LOG_ACTIVITY)) for x in (a, b))
-    np.abs(np.subtract(*logs), out=maps[9])
+    logs = (np.log(x[kernels.ACTIVITY] ** 2 + np.float32(similarity.OF_LOG_ACTIVITY)) for x in (a, b))
+    np.abs(np.subtract(*logs), out=maps[-1])
     plain, square, fourth, weighted = kernels.pool(maps, weight).T
     return [
         plain,

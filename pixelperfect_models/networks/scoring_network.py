@@ -13,7 +13,7 @@ from torch import nn
 
 from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.networks.antisymmetric import at_least_float32, compress
-from pixelperfect_models.networks.compiled import compiles
+from pixelperfect_models.networks.compiled import as_rows, compiles
 from pixelperfect_models.networks.measurements import block_mean, measure_pairs, views
 from pixelperfect_models.networks.similarity import EVEN_STATISTICS, LEVELS, MAPS, ODD_STATISTICS, unlikeness
 
@@ -146,14 +146,8 @@ def _compiled_sums(coarse: torch.Tensor) -> torch.Tensor:
     """(3, N, K), float64: :func:`map_kernels.signed_sums` of each picture."""
     from pixelperfect_models.networks.map_kernels import signed_sums
 
-    count, channels, height, width = coarse.shape
-    if coarse.is_contiguous(memory_format=torch.channels_last):
-        pictures = coarse.permute(0, 2, 3, 1).reshape(count, height, width * channels).detach().numpy()
-        found = [signed_sums(rows, channels) for rows in pictures]
-    else:
-        planes = coarse.detach().contiguous().numpy()
-        found = [np.concatenate([signed_sums(plane, 1) for plane in maps], axis=1) for maps in planes]
-    return torch.from_numpy(np.stack(found, axis=1))
+    sums = [signed_sums(rows, coarse.shape[1]) for rows in as_rows(coarse)]
+    return torch.from_numpy(np.stack(sums, axis=1))
 
 
 def _mean_and_peak(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

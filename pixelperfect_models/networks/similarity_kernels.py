@@ -18,6 +18,9 @@ from pixelperfect_models.networks.compiled import compiled
 Array: TypeAlias = npt.NDArray[np.float32]
 Totals: TypeAlias = npt.NDArray[np.float64]
 
+LUMA, COLOR_1, COLOR_2, ACROSS, DOWN, GRADIENT, ACTIVITY = range(7)
+"""Places of the views, as :func:`similarity.views` orders them."""
+
 _ONE, _TWO, _HALF, _THIRD, _ZERO = (np.float32(x) for x in (1.0, 2.0, 0.5, 1.0 / 3.0, 0.0))
 _THREE_16, _TEN_16 = np.float32(3.0 / 16.0), np.float32(10.0 / 16.0)
 _ROOT_HALF = np.float32(math.sqrt(0.5))
@@ -99,17 +102,22 @@ def _local_mean(plane: Array, found: Array) -> None:
 
 
 @compiled
+def _steepness(across: Array, down: Array, epsilon: np.float32, found: Array) -> None:
+    for x in range(found.shape[0]):
+        found[x] = np.sqrt(across[x] * across[x] + down[x] * down[x] + epsilon)
+
+
+@compiled
 def fill_views(views: Array, epsilon: np.float32) -> None:
     """The four views that are made of luma, (7, h, w) in place: absolute slopes, gradient, activity."""
-    luma = views[0]
+    luma = views[LUMA]
     height, width = luma.shape
-    _slopes(luma, _THREE_16, _TEN_16, views[3], views[4])
+    _slopes(luma, _THREE_16, _TEN_16, views[ACROSS], views[DOWN])
     mean = np.empty_like(luma)
     _local_mean(luma, mean)
     for y in range(height):
-        across, down, gradient, here, middle = views[3, y], views[4, y], views[5, y], luma[y], mean[y]
-        for x in range(width):
-            gradient[x] = np.sqrt(across[x] * across[x] + down[x] * down[x] + epsilon)
+        across, down, here, middle = views[ACROSS, y], views[DOWN, y], luma[y], mean[y]
+        _steepness(across, down, epsilon, views[GRADIENT, y])
         for x in range(width):
             across[x] = abs(across[x])
         for x in range(width):
@@ -117,7 +125,7 @@ def fill_views(views: Array, epsilon: np.float32) -> None:
         for x in range(width):
             off = here[x] - middle[x]
             middle[x] = off * off
-    activity = views[6]
+    activity = views[ACTIVITY]
     _local_mean(mean, activity)
     for y in range(height):
         row = activity[y]
@@ -143,40 +151,40 @@ def _squared_difference(a: Array, b: Array, found: Array) -> None:
 def fill_unlikeness(a: Array, b: Array, constants: Array, maps: Array, weight: Array) -> None:
     """Two pictures' views (7, h, w) to unlikeness maps (10, h, w) and the edges' weight (h, w).
 
-    ``maps[9]`` is left to the caller, who has faster logarithms. ``constants``: of gradients fine and coarse, slopes,
+    The last map is left to the caller, who has faster logarithms. ``constants``: of gradients fine and coarse, slopes,
     activity fine and coarse, chroma, of luma over activity, and the least weight.
     """
     height, width = weight.shape
     fine, coarse, slope, active, very_active, chroma, over, least = constants
     other = np.empty(width, np.float32)
     for y in range(height):
-        _unlike(a[5, y], b[5, y], fine, maps[0, y])
-        _unlike(a[5, y], b[5, y], coarse, maps[1, y])
-        _unlike(a[3, y], b[3, y], slope, maps[2, y])
-        _unlike(a[4, y], b[4, y], slope, other)
+        _unlike(a[GRADIENT, y], b[GRADIENT, y], fine, maps[0, y])
+        _unlike(a[GRADIENT, y], b[GRADIENT, y], coarse, maps[1, y])
+        _unlike(a[ACROSS, y], b[ACROSS, y], slope, maps[2, y])
+        _unlike(a[DOWN, y], b[DOWN, y], slope, other)
         row = maps[2, y]
         for x in range(width):
             row[x] = (row[x] + other[x]) * _HALF
-        _unlike(a[6, y], b[6, y], active, maps[3, y])
-        _unlike(a[6, y], b[6, y], very_active, maps[4, y])
-        _squared_difference(a[0, y], b[0, y], maps[6, y])
-        _squared_difference(a[1, y], b[1, y], maps[7, y])
-        _squared_difference(a[2, y], b[2, y], other)
+        _unlike(a[ACTIVITY, y], b[ACTIVITY, y], active, maps[3, y])
+        _unlike(a[ACTIVITY, y], b[ACTIVITY, y], very_active, maps[4, y])
+        _squared_difference(a[LUMA, y], b[LUMA, y], maps[6, y])
+        _squared_difference(a[COLOR_1, y], b[COLOR_1, y], maps[7, y])
+        _squared_difference(a[COLOR_2, y], b[COLOR_2, y], other)
         color, row = maps[7, y], maps[5, y]
         for x in range(width):
             color[x] += other[x]
-        first, second = a[1, y], b[1, y]
+        first, second = a[COLOR_1, y], b[COLOR_1, y]
         for x in range(width):
             other[x] = first[x] * first[x] + second[x] * second[x]
-        first, second = a[2, y], b[2, y]
+        first, second = a[COLOR_2, y], b[COLOR_2, y]
         for x in range(width):
             other[x] += first[x] * first[x] + second[x] * second[x]
         for x in range(width):
             row[x] = color[x] / (other[x] + chroma)
-        first, second, luma, row = a[6, y], b[6, y], maps[6, y], maps[8, y]
+        first, second, luma, row = a[ACTIVITY, y], b[ACTIVITY, y], maps[6, y], maps[8, y]
         for x in range(width):
             row[x] = luma[x] / (first[x] * first[x] + second[x] * second[x] + over)
-        first, second, row = a[5, y], b[5, y], weight[y]
+        first, second, row = a[GRADIENT, y], b[GRADIENT, y], weight[y]
         for x in range(width):
             row[x] = max(first[x], second[x]) + least
 
@@ -254,12 +262,6 @@ def central_moments(planes: Array) -> Totals:
 
 
 @compiled
-def _steepness(across: Array, down: Array, epsilon: np.float32, found: Array) -> None:
-    for x in range(found.shape[0]):
-        found[x] = np.sqrt(across[x] * across[x] + down[x] * down[x] + epsilon)
-
-
-@compiled
 def _alike(a: Array, b: Array, constant: np.float32, found: Array) -> None:
     for x in range(found.shape[0]):
         found[x] = (_TWO * a[x] * b[x] + constant) / (a[x] * a[x] + b[x] * b[x] + constant)
@@ -298,13 +300,13 @@ def combined_similarity(a: Array, b: Array, luma: Array, constants: Array, found
             lean[x] = share * (first[x] - second[x])
         common, both = steep_mean, second
         _alike(steep_a, steep_b, between, common)
-        one, other = a[1, y], b[1, y]
+        one, other = a[COLOR_1, y], b[COLOR_1, y]
         power = steep_a
         for x in range(width):
             power[x] = one[x] * one[x] + other[x] * other[x]
         for x in range(width):
             both[x] = one[x] * other[x]
-        one, other = a[2, y], b[2, y]
+        one, other = a[COLOR_2, y], b[COLOR_2, y]
         for x in range(width):
             power[x] += one[x] * one[x] + other[x] * other[x]
         for x in range(width):

@@ -148,12 +148,31 @@ def test_equal_pictures_are_exactly_alike_whichever_asks_for_a_gradient() -> Non
     judge = PixelPerfect.from_pretrained()
     picture, _ = pair(1, 40, 52)
     reference = judge.prepare(picture)
-    for asked in (False, True):
-        test = picture.clone().requires_grad_(asked)
+    parameter = torch.nn.Parameter(picture.clone())  # pictures that are optimised themselves
+    for test in (picture.clone(), picture.clone().requires_grad_(True), parameter):
         for ref in (reference, picture, picture.clone().requires_grad_(True)):
-            maps, score = judge.judge(test, ref)
-            assert score.item() == 0.0 and judge.difference(test, ref).item() == 0.0
-            assert bool((maps == 0.5).all())
+            for gradients in (True, False):
+                with torch.set_grad_enabled(gradients):
+                    maps, score = judge.judge(test, ref)
+                    assert score.item() == 0.0 and judge.difference(test, ref).item() == 0.0
+                    assert bool((maps == 0.5).all())
+
+
+def test_f_equals_that_of_tensors_where_convolutions_give_planes(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = network("shipped kind")
+    test, ref = pair(2, 50, 75)
+    with by_tensors():
+        expected = f.decode(f.encode(test), f.encode(ref))
+    conv2d = nnf.conv2d
+
+    def planes(*arguments: Any, **options: Any) -> torch.Tensor:
+        return conv2d(*arguments, **options).contiguous()
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", planes)
+    monkeypatch.setattr(torch.nn.modules.conv.F, "conv2d", planes)
+    features = f.encode(test), f.encode(ref)
+    assert features[0][1].is_contiguous()
+    torch.testing.assert_close(f.decode(*features), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_gradients_do_not_go_through_compiled_functions() -> None:
