@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from tests.tuner.command import environment, tuner
 from tests.tuner.recipe_data import picture
+from tests.tuner.tiny_pipelines import Waiting
 from tuner.liveness import WORKER
 from tuner.storage import open_store
 
@@ -22,7 +23,7 @@ RECIPE = {
     "name": "shared",
     "pipeline": {"name": "denoise.bilateral_opencv", "search": {"sigma_color": {}, "sigma_space": {}}},
     "images": {"input": "noisy/*.png", "reference": "clean/*.png"},
-    "search": {"strategy": "optuna", "sampler": "random", "trials": 150, "seed": 2},
+    "search": {"strategy": "optuna", "sampler": "random", "trials": 30, "seed": 2},
 }
 
 
@@ -40,8 +41,15 @@ def test_a_worker_elsewhere_helps_with_nothing_but_the_url_the_name_and_the_pict
     elsewhere = folder / "elsewhere"
     for kind in ("noisy", "clean"):
         shutil.copytree(folder / kind, elsewhere / kind)
+    waiting = RECIPE | {
+        "pipeline": {"name": "tests.tuner.tiny_pipelines:Waiting", "search": {"gamma": {}, "lift": {}}},
+    }
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(waiting), encoding="utf-8")
     command = [sys.executable, "-m", "tuner", "run", "recipe.yaml", "--out", "run", "--quiet", "--storage", url]
-    main = subprocess.Popen([*command, "--study", "s"], cwd=folder, env=environment(), stdout=subprocess.PIPE)
+    # The run would have made all trials before the worker has imported what it needs: it waits in its first one.
+    helped = folder / "helped"
+    slowed = environment(**{Waiting.WAIT_FOR: str(helped)})
+    main = subprocess.Popen([*command, "--study", "s"], cwd=folder, env=slowed, stdout=subprocess.PIPE)
     store = open_store(url, "s")
     deadline = time.monotonic() + 60
     while not store.exists() and time.monotonic() < deadline:
@@ -51,14 +59,15 @@ def test_a_worker_elsewhere_helps_with_nothing_but_the_url_the_name_and_the_pict
         [sys.executable, "-m", "tuner", "worker", "--study", "s", "--trials", "5", "--images", str(elsewhere)],
         cwd=elsewhere, env=environment(TUNER_STORAGE=url), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
+    helped.touch()
     main.communicate(timeout=240)
     assert (helper.returncode, main.returncode) == (0, 0), helper.stderr
     trials = store.load().get_trials(deepcopy=False)
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    assert len(done) == len(trials) == 150
+    assert len(done) == len(trials) == 30
     by_worker = [trial.system_attrs[WORKER] for trial in done]
-    assert sorted(by_worker.count(worker) for worker in set(by_worker)) == [5, 145]
-    assert json.loads((folder / "run/result.json").read_text(encoding="utf-8"))["trials"] == 150
+    assert sorted(by_worker.count(worker) for worker in set(by_worker)) == [5, 25]
+    assert json.loads((folder / "run/result.json").read_text(encoding="utf-8"))["trials"] == 30
     assert (folder / "run/report.html").is_file()
 
 
@@ -66,8 +75,7 @@ def test_a_worker_elsewhere_helps_with_nothing_but_the_url_the_name_and_the_pict
 def test_a_run_with_workers_of_its_own_makes_the_trials_that_one_process_makes(folder: Path) -> None:
     told = []
     for out, workers in (("two", "2"), ("one", "1")):
-        done = tuner("run", "recipe.yaml", "--out", out, "--quiet", "--workers", workers, "--set", "search.trials=30",
-                     cwd=folder)  # fmt: skip
+        done = tuner("run", "recipe.yaml", "--out", out, "--quiet", "--workers", workers, cwd=folder)
         assert done.returncode == 0, done.stderr
         told.append(json.loads((folder / out / "result.json").read_text(encoding="utf-8")))
     two, one = told

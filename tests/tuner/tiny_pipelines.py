@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,22 @@ class Slow(Power):
     def process(self, image: Tensor, gamma: Tensor, lift: Tensor) -> Output:
         """As Power, later."""
         time.sleep(0.05)
+        return super().process(image, gamma, lift)
+
+
+class Waiting(Power):
+    """Waits, a minute at most, for the file that the environment names, if it names one: one of two processes."""
+
+    name = "waiting"
+    WAIT_FOR = "TINY_PIPELINES_WAIT_FOR"
+
+    def process(self, image: Tensor, gamma: Tensor, lift: Tensor) -> Output:
+        """As Power, when the file is there."""
+        deadline = time.monotonic() + 60.0
+        while self.WAIT_FOR in os.environ and not Path(os.environ[self.WAIT_FOR]).exists():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{os.environ[self.WAIT_FOR]}: not there after a minute")
+            time.sleep(0.05)
         return super().process(image, gamma, lift)
 
 
