@@ -67,6 +67,16 @@ class DistortionTraining(Schedule):
     p_beyond: float = Field(default=0.0, ge=0, le=1, description="share of distortions beyond the scale's end")
     emphasis: dict[str, PositiveFloat] = Field(default={}, description="how often a type is drawn against the others")
     start_from: str | None = Field(default=None, description="folder of weights to start from, or `shipped`")
+    narrowed_from: str | None = Field(
+        default=None, description="folder of a wider network's weights (or `shipped`), of which the channels that "
+        "count most are where this one starts"
+    )  # fmt: skip
+    teacher: str | None = Field(
+        default=None, description="folder of weights (or `shipped`) whose maps are learned beside the targets"
+    )
+    teacher_share: float = Field(
+        default=0.0, ge=0, le=1, description="share of the teacher's maps in what is learned; the rest is the target"
+    )
     encoder_weights: str | None = Field(
         default=None, description="safetensors of a timm model that the encoder's body starts from (kind: timm)"
     )
@@ -77,6 +87,10 @@ class DistortionTraining(Schedule):
             raise ValueError(f"batch: {self.batch} is odd, but with graded above 0 its pictures come in twos")
         if self.lambda_order and not self.graded:
             raise ValueError(f"lambda_order: {self.lambda_order} has no pairs to order, expected graded above 0")
+        if (self.teacher is None) != (self.teacher_share == 0.0):
+            raise ValueError("teacher and teacher_share: neither does anything alone, expected both or none")
+        if self.start_from and self.narrowed_from:
+            raise ValueError("start_from and narrowed_from: a training starts from one network, expected one of them")
         return self
 
 

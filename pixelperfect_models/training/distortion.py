@@ -31,7 +31,10 @@ from pixelperfect_models.training.config import DistortionTraining, load_config,
 from pixelperfect_models.training.loop import fit, make_fabric
 from pixelperfect_models.training.losses import map_loss, order_loss
 from pixelperfect_models.training.model_card import write_model_card
+from pixelperfect_models.training.narrowing import narrow
 from pixelperfect_models.training.photos import PhotoPool
+
+_NARROWING_PAIRS = 400
 
 
 class PairDataset(Dataset[tuple[torch.Tensor, ...]]):
@@ -89,10 +92,28 @@ class PairDataset(Dataset[tuple[torch.Tensor, ...]]):
 
 def _start(network: DistortionNetwork, folder: str) -> str:
     """Fill ``network`` with the weights in ``folder`` (or the shipped ones); returns their SHA-256."""
-    file = (shipped_weights() if folder == "shipped" else Path(os.path.expandvars(folder))) / DISTORTION_WEIGHTS
-    if load_distortion_network(file).channels != network.channels:
-        raise UserError(f"{file}: its channels are not those of this version; train from the start instead")
+    file, _ = _trained(folder, network.channels)
     load_state(network, file)
+    return _sha256(file)
+
+
+def _start_narrowed(network: DistortionNetwork, folder: str, pairs: PairDataset) -> str:
+    """Fill ``network`` with channels of the wider one in ``folder``; returns the SHA-256 of its weights."""
+    file, wide = _trained(folder, network.channels)
+    items = (pairs[index] for index in range(len(pairs)))
+    narrow(wide, network, ((test[None], ref[None], target[None]) for test, ref, target, _ in items))
+    return _sha256(file)
+
+
+def _trained(folder: str, channels: Sequence[str]) -> tuple[Path, DistortionNetwork]:
+    file = (shipped_weights() if folder == "shipped" else Path(os.path.expandvars(folder))) / DISTORTION_WEIGHTS
+    network = load_distortion_network(file)
+    if network.channels != tuple(channels):
+        raise UserError(f"{file}: its channels are not those of this version; train from the start instead")
+    return file, network
+
+
+def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
@@ -144,6 +165,9 @@ def train_distortion(
         masks=schedule.masks,
         emphasis=schedule.emphasis,
     )
+    if schedule.narrowed_from is not None:
+        measured_by = PairDataset(pool, engine, schedule.crop, settings.seed, _NARROWING_PAIRS, easy=schedule.easy)
+        started_from = _start_narrowed(network, schedule.narrowed_from, measured_by)
     total = -(-schedule.steps // schedule.reuse) * schedule.batch * fabric.world_size
     dataset = PairDataset(
         pool,
@@ -157,10 +181,21 @@ def train_distortion(
         processes=fabric.world_size,
     )
 
+    teacher: DistortionNetwork | None = None
+    taught_by: str | None = None
+    if schedule.teacher is not None:
+        file, teacher = _trained(schedule.teacher, network.channels)
+        taught_by = _sha256(file)
+        teacher.requires_grad_(False).eval().to(fabric.device, memory_format=torch.channels_last)  # type: ignore
+
     def step(model: nn.Module, batch: Any) -> dict[str, torch.Tensor]:
         test, ref, target, order = batch
         maps = model(test, ref)
-        losses = {"loss": map_loss(maps, target, schedule.w_high, schedule.beta)}
+        towards = target
+        if teacher is not None:
+            with torch.no_grad(), fabric.autocast():
+                towards = target.lerp(teacher(test, ref), schedule.teacher_share)
+        losses = {"loss": map_loss(maps, target, schedule.w_high, schedule.beta, towards)}
         if schedule.lambda_order:
             losses["order"] = order_loss(maps, target, order)
             losses["loss"] = losses["loss"] + schedule.lambda_order * losses["order"]
@@ -193,6 +228,7 @@ def train_distortion(
             photo_count=len(pool.photos),
             steps=schedule.steps,
             started_from=started_from,
+            taught_by=taught_by,
             metrics={"train_loss": means.get("loss", float("nan")), **validate(trained, held_out, schedule)},
         )
     return file

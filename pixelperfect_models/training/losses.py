@@ -11,7 +11,13 @@ import torch
 import torch.nn.functional as nnf
 
 
-def map_loss(maps: torch.Tensor, target: torch.Tensor, w_high: float = 10.0, beta: float = 0.05) -> torch.Tensor:
+def map_loss(
+    maps: torch.Tensor,
+    target: torch.Tensor,
+    w_high: float = 10.0,
+    beta: float = 0.05,
+    towards: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Weighted mean squared error of maps (N, K, H, W) in [0, 1]: distorted pixels count more, in every channel.
 
     Weighing only the channel that is off neutral would reward hedging: a channel that is right once in five times
@@ -21,6 +27,7 @@ def map_loss(maps: torch.Tensor, target: torch.Tensor, w_high: float = 10.0, bet
         maps, target: values in [0, 1], 0.5 neutral.
         w_high: weight of pixels where any channel has ``|target - 0.5| > beta``; the others weigh 1.
         beta: half-width of the neutral zone.
+        towards: what the error is taken from, the target by default; the weights are the target's.
 
     Returns:
         A 0-dim tensor, the mean of weight times squared error (not divided by the weights' sum, so that neutral
@@ -28,7 +35,7 @@ def map_loss(maps: torch.Tensor, target: torch.Tensor, w_high: float = 10.0, bet
     """
     high = ((target - 0.5).abs() > beta).any(dim=1, keepdim=True)
     weight = 1.0 + (w_high - 1.0) * high.to(maps.dtype)
-    return (weight * (maps - target).square()).mean()
+    return (weight * (maps - (target if towards is None else towards)).square()).mean()
 
 
 def order_loss(maps: torch.Tensor, target: torch.Tensor, order: torch.Tensor, margin: float = 0.1) -> torch.Tensor:

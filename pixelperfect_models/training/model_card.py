@@ -25,6 +25,7 @@ def write_model_card(
     metrics: Mapping[str, float],
     notes: Sequence[str] = (),
     started_from: str | None = None,
+    taught_by: str | None = None,
 ) -> None:
     """Write what the weights are and where they come from as JSON.
 
@@ -37,6 +38,7 @@ def write_model_card(
         metrics: figures measured on the validation photos.
         notes: what a user of the weights must know.
         started_from: SHA-256 of the weights that the training went on from; None: from scratch.
+        taught_by: SHA-256 of the weights whose maps were learned beside the targets; None: of none.
     """
     weights = file.with_suffix(".safetensors")
     card = {
@@ -47,6 +49,7 @@ def write_model_card(
         "seed": config["seed"],
         "steps": steps,
         "started_from": started_from,
+        "taught_by": taught_by,
         "metrics": {name: round(value, 6) for name, value in metrics.items()},
         "human_labels": "none used",
         "notes": list(notes),
