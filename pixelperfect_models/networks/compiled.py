@@ -47,12 +47,18 @@ def by_tensors(wanted: bool = True) -> Iterator[None]:
         _BY_TENSORS.reset(before)
 
 
-def compiles(*tensors: torch.Tensor, kinds: tuple[torch.dtype, ...] = (torch.float32,)) -> bool:
-    """Whether compiled functions can take these: of one of ``kinds``, on a CPU, and no gradient is asked for."""
-    if _BY_TENSORS.get() or asks_for_gradient(*tensors):
+def compiles(
+    *tensors: torch.Tensor, kinds: tuple[torch.dtype, ...] = (torch.float32,), differentiable: bool = False
+) -> bool:
+    """Whether compiled functions can take these: of one of ``kinds`` and on a CPU.
+
+    Those that are not ``differentiable`` can only where no gradient is asked for.
+    """
+    if _BY_TENSORS.get() or (asks_for_gradient(*tensors) and not differentiable):
         return False
     plain = all(type(x) is torch.Tensor and x.device.type == "cpu" and x.dtype in kinds for x in tensors)
-    return plain and not (torch._C._get_tracing_state() or torch.compiler.is_compiling())
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None  # torch.func's grad, jvp, vmap
+    return plain and not (transformed or torch._C._get_tracing_state() or torch.compiler.is_compiling())
 
 
 def asks_for_gradient(*tensors: torch.Tensor) -> bool:

@@ -1,23 +1,22 @@
 """What S measures of a pair, by the faster of two ways that give the same.
 
-:mod:`similarity` and :mod:`mean_deviation` define the measurements on tensors: any device, with gradients. Where nobody
-asks for a gradient, on a CPU, :mod:`similarity_kernels` makes them in a third of the time. Both agree but for the
-rounding of sums.
+:mod:`similarity` and :mod:`mean_deviation` define the measurements on tensors: any device, any type, differentiable as
+often as one likes. On a CPU, in float32, :mod:`measured_arrays` makes them in a third of the time, and their first
+derivatives. Both agree but for the rounding of sums.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as nnf
+from torch.autograd.function import once_differentiable
 
-from pixelperfect_models.networks import mean_deviation as mdsi
-from pixelperfect_models.networks import similarity
-from pixelperfect_models.networks.compiled import compiles, in_rows, together
+from pixelperfect_models.networks import measured_arrays, similarity
+from pixelperfect_models.networks.compiled import compiles
 
 
 class Measured(NamedTuple):
@@ -33,135 +32,97 @@ class Measured(NamedTuple):
 
 def block_mean(image: torch.Tensor, side: int) -> torch.Tensor:
     """Means over squares of ``side`` pixels: (N, C, H, W) to (N, C, H // side, W // side)."""
-    if not compiles(image):
+    if not compiles(image, differentiable=True):
         return nnf.avg_pool2d(image, side)
-    return torch.stack([torch.from_numpy(_block_mean(picture, side)) for picture in _arrays(image)])
+    return _BlockMean.apply(image, side)  # type: ignore[no-any-return]
 
 
 def views(seen: torch.Tensor) -> list[torch.Tensor]:
     """:func:`similarity.views`: (N, 3, H, W) in [0, 1] to LEVELS tensors (N, 7, h, w)."""
-    if not compiles(seen):
+    if not compiles(seen, differentiable=True):
         return similarity.views(seen)
-    pictures = [_views(picture) for picture in _arrays(seen)]
-    return [torch.from_numpy(np.stack(level)) for level in zip(*pictures, strict=True)]
+    return list(_Views.apply(seen))
 
 
 def measure_pairs(test: Sequence[torch.Tensor], ref: Sequence[torch.Tensor]) -> Measured:
     """All measurements of N pairs, given their :func:`views`; references may be N or one."""
-    if not compiles(*test, *ref):
+    if not compiles(*test, *ref, differentiable=True):
         ref = [level.expand(test[0].shape[0], -1, -1, -1) for level in ref]
         return Measured(*similarity.even_statistics(test, ref), similarity.odd_statistics(test, ref))
-    tests, refs = (list(zip(*map(_arrays, picture), strict=True)) for picture in (test, ref))
-    found = [_measure(one, refs[index if len(refs) > 1 else 0]) for index, one in enumerate(tests)]
-    even, amount, odd = (torch.from_numpy(np.stack(part).astype(np.float32)) for part in zip(*found, strict=True))
-    return Measured(even, amount, odd)
+    return Measured(*_Measured.apply(*test, *ref))
 
 
-_LMN = np.array(similarity.LMN, np.float32)
-_LUMA = np.array([mdsi.LUMA_OF_LMN], np.float32)
-_UNLIKENESS = np.array(
-    [
-        similarity.GRADIENT_FINE,
-        similarity.GRADIENT_COARSE,
-        similarity.SLOPE,
-        similarity.ACTIVITY_FINE,
-        similarity.ACTIVITY_COARSE,
-        mdsi.CHROMA_CONSTANT,
-        similarity.OVER_ACTIVITY,
-        similarity.LEAST_WEIGHT,
-    ],
-    np.float32,
-)
-_COMBINED = np.array(
-    [mdsi.BETWEEN, mdsi.WITH_MEAN, mdsi.CHROMA_CONSTANT, mdsi.GRADIENT_SHARE, mdsi.OF_ROOT], np.float32
-)
-_ROOT = tuple(np.float32(x) for x in (mdsi.OF_ROOT, mdsi.OF_DEVIATION))
+class _BlockMean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, image: torch.Tensor, side: int) -> torch.Tensor:
+        ctx.side, ctx.shape = side, image.shape
+        return _stacked([measured_arrays.block_mean(picture, side) for picture in _arrays(image)])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, None]:
+        of_image = [measured_arrays.of_block_mean(given, ctx.side, ctx.shape[1:]) for given in _arrays(upstream)]
+        return _stacked(of_image), None
+
+
+class _Views(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, seen: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        pictures = [measured_arrays.views(picture) for picture in _arrays(seen)]
+        levels = [_stacked(level) for level in zip(*pictures, strict=True)]
+        ctx.save_for_backward(*levels)
+        return tuple(levels)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: torch.Tensor) -> torch.Tensor:
+        found, given = (zip(*map(_arrays, levels), strict=True) for levels in (ctx.saved_tensors, upstream))
+        return _stacked([measured_arrays.of_views(*both) for both in zip(found, given, strict=True)])
+
+
+class _Measured(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *levels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        ctx.save_for_backward(*levels)
+        found = [measured_arrays.measure(*pair) for pair in _pairs(levels)]
+        even, amount, odd = (_stacked([np.float32(x) for x in part]) for part in zip(*found, strict=True))
+        return even, amount, odd
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        levels = ctx.saved_tensors
+        half = len(levels) // 2
+        of_test, of_ref = any(ctx.needs_input_grad[:half]), any(ctx.needs_input_grad[half:])
+        given = [x.double().numpy() for x in upstream]
+        tests, refs = [], []
+        for (test, ref), even, amount, odd in zip(_pairs(levels), *given, strict=True):
+            if of_test:
+                tests.append(measured_arrays.of_measured(test, ref, even, amount, odd))
+            if of_ref:
+                refs.append(measured_arrays.of_measured(ref, test, even, amount, -odd))
+        found: list[torch.Tensor | None] = [None] * len(levels)
+        if of_test:
+            found[:half] = [_stacked(level) for level in zip(*tests, strict=True)]
+        if of_ref:
+            of_each = [_stacked(level) for level in zip(*refs, strict=True)]
+            # One reference for all tests has what all of them give.
+            found[half:] = [x.sum_to_size(level.shape) for x, level in zip(of_each, levels[half:], strict=True)]
+        return tuple(found)
+
+
+def _pairs(levels: Sequence[torch.Tensor]) -> list[tuple[list[np.ndarray], list[np.ndarray]]]:
+    """Views of N tests, then of N references or one, to those of each pair."""
+    half = len(levels) // 2
+    tests, refs = (
+        [list(one) for one in zip(*map(_arrays, part), strict=True)] for part in (levels[:half], levels[half:])
+    )
+    return [(one, refs[index if len(refs) > 1 else 0]) for index, one in enumerate(tests)]
 
 
 def _arrays(batch: torch.Tensor) -> list[np.ndarray]:
     return list(batch.detach().contiguous().numpy())
 
 
-def _kernels() -> Any:
-    # Only where it is used: importing numba takes half a second, and not every command judges pictures.
-    from pixelperfect_models.networks import similarity_kernels
-
-    return similarity_kernels
-
-
-def _block_mean(picture: np.ndarray, side: int) -> np.ndarray:
-    found = np.empty((picture.shape[0], picture.shape[1] // side, picture.shape[2] // side), np.float32)
-    in_rows(found.shape[1], _kernels().block_means, picture, side, found)
-    return found
-
-
-def _views(picture: np.ndarray) -> list[np.ndarray]:
-    kernels = _kernels()
-    found: list[np.ndarray] = []
-    height, width = picture.shape[1:]
-    for level in range(similarity.LEVELS):
-        here = np.empty((similarity.CHANNELS, height >> level, width >> level), np.float32)
-        if level == 0:
-            kernels.combine(picture, _LMN, here[:3])
-        else:
-            kernels.block_means(found[-1][:3], 2, here[:3], 0, height >> level)
-        kernels.fill_views(here, np.float32(similarity.OF_ROOT))
-        found.append(here)
-    return found
-
-
-def _measure(test: Sequence[np.ndarray], ref: Sequence[np.ndarray]) -> tuple[np.ndarray, float, np.ndarray]:
-    """Even measurements, amount and odd ones of one pair, as the functions of :mod:`similarity` order them."""
-    levels = list(zip(test, ref, strict=True))
-    deviating = levels[: similarity.DEVIATION_LEVELS]
-    pooled, deviations, more = together(
-        [
-            lambda: [_pooled_unlikeness(a, b) for a, b in levels],
-            lambda: [_mean_deviation(a, b) for a, b in deviating],
-            lambda: [_more(a, b) for a, b in levels],
-        ]
-    )
-    shifts = [_shift(test[0], ref[0], side) for side in similarity.BLOCKS]
-    amount = float(sum(of_level[0].sum() for of_level in pooled))
-    even = np.concatenate([*chain(*pooled), *chain(*shifts), *chain(*deviations)])
-    return even, amount, np.concatenate([*chain(*more)])
-
-
-def _shift(a: np.ndarray, b: np.ndarray, side: int) -> list[np.ndarray]:
-    block = min(side, *a.shape[-2:])
-    shift = np.abs(_block_mean(a[:3], block) - _block_mean(b[:3], block)).astype(np.float64)
-    return [(np.mean(shift**4, (1, 2)) + similarity.OF_FOURTH_ROOT) ** 0.25, np.mean(shift, (1, 2))]
-
-
-def _pooled_unlikeness(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
-    kernels = _kernels()
-    maps = np.empty((similarity.MAPS, *a.shape[1:]), np.float32)
-    weight = np.empty(a.shape[1:], np.float32)
-    kernels.fill_unlikeness(a, b, _UNLIKENESS, maps, weight)
-    logs = (np.log(x[kernels.ACTIVITY] ** 2 + np.float32(similarity.OF_LOG_ACTIVITY)) for x in (a, b))
-    np.abs(np.subtract(*logs), out=maps[-1])
-    plain, square, fourth, weighted = kernels.pool(maps, weight).T
-    return [
-        plain,
-        np.sqrt(square + similarity.OF_ROOT),
-        (fourth + similarity.OF_FOURTH_ROOT) ** 0.25,
-        weighted / kernels.mean(weight),
-    ]
-
-
-def _more(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
-    (mean, square, fourth), (mean_b, square_b, fourth_b) = (_kernels().central_moments(x) for x in (a, b))
-    of_square, of_fourth = similarity.OF_LOG_SQUARE, similarity.OF_LOG_FOURTH
-    return [
-        mean - mean_b,
-        np.log(square + of_square) - np.log(square_b + of_square),
-        np.log(fourth + of_fourth) - np.log(fourth_b + of_fourth),
-    ]
-
-
-def _mean_deviation(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
-    kernels = _kernels()
-    combined = np.empty((2, *a.shape[1:]), np.float32)
-    kernels.combined_similarity(a, b, _LUMA, _COMBINED, combined)
-    one, other = (np.array(kernels.root_deviation(plane, *_ROOT)) for plane in combined)
-    return [np.minimum(one, other), np.maximum(one, other)]
+def _stacked(parts: Sequence[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(parts))

@@ -61,7 +61,7 @@ def combine(planes: Array, weights: Array, found: Array) -> None:
 
 
 @compiled
-def _slopes(plane: Array, side: np.float32, middle: np.float32, across: Array, down: Array) -> None:
+def fill_slopes(plane: Array, side: np.float32, middle: np.float32, across: Array, down: Array) -> None:
     """Differences of neighbours, smoothed along the other axis by (side, middle, side), the border repeated."""
     height, width = plane.shape
     smooth = np.empty(width + 2, np.float32)
@@ -80,7 +80,7 @@ def _slopes(plane: Array, side: np.float32, middle: np.float32, across: Array, d
 
 
 @compiled
-def _local_mean(plane: Array, found: Array) -> None:
+def local_mean(plane: Array, found: Array) -> None:
     """Mean of the 5 x 5 pixels around each, of those within the picture."""
     height, width = plane.shape
     row = np.zeros(width + 4, np.float32)
@@ -102,7 +102,7 @@ def _local_mean(plane: Array, found: Array) -> None:
 
 
 @compiled
-def _steepness(across: Array, down: Array, epsilon: np.float32, found: Array) -> None:
+def steepness(across: Array, down: Array, epsilon: np.float32, found: Array) -> None:
     for x in range(found.shape[0]):
         found[x] = np.sqrt(across[x] * across[x] + down[x] * down[x] + epsilon)
 
@@ -112,12 +112,12 @@ def fill_views(views: Array, epsilon: np.float32) -> None:
     """The four views that are made of luma, (7, h, w) in place: absolute slopes, gradient, activity."""
     luma = views[LUMA]
     height, width = luma.shape
-    _slopes(luma, _THREE_16, _TEN_16, views[ACROSS], views[DOWN])
+    fill_slopes(luma, _THREE_16, _TEN_16, views[ACROSS], views[DOWN])
     mean = np.empty_like(luma)
-    _local_mean(luma, mean)
+    local_mean(luma, mean)
     for y in range(height):
         across, down, here, middle = views[ACROSS, y], views[DOWN, y], luma[y], mean[y]
-        _steepness(across, down, epsilon, views[GRADIENT, y])
+        steepness(across, down, epsilon, views[GRADIENT, y])
         for x in range(width):
             across[x] = abs(across[x])
         for x in range(width):
@@ -126,7 +126,7 @@ def fill_views(views: Array, epsilon: np.float32) -> None:
             off = here[x] - middle[x]
             middle[x] = off * off
     activity = views[ACTIVITY]
-    _local_mean(mean, activity)
+    local_mean(mean, activity)
     for y in range(height):
         row = activity[y]
         for x in range(width):
@@ -279,20 +279,20 @@ def combined_similarity(a: Array, b: Array, luma: Array, constants: Array, found
     plane = np.empty((1, height, width), np.float32)
     slopes = np.empty((4, height, width), np.float32)
     combine(a[:3], luma, plane)
-    _slopes(plane[0], _THIRD, _THIRD, slopes[0], slopes[1])
+    fill_slopes(plane[0], _THIRD, _THIRD, slopes[0], slopes[1])
     combine(b[:3], luma, plane)
-    _slopes(plane[0], _THIRD, _THIRD, slopes[2], slopes[3])
+    fill_slopes(plane[0], _THIRD, _THIRD, slopes[2], slopes[3])
     rows = np.empty((5, width), np.float32)
     steep_a, steep_b, steep_mean, first, second = rows[0], rows[1], rows[2], rows[3], rows[4]
     for y in range(height):
         across_a, down_a, across_b, down_b = slopes[0, y], slopes[1, y], slopes[2, y], slopes[3, y]
-        _steepness(across_a, down_a, epsilon, steep_a)
-        _steepness(across_b, down_b, epsilon, steep_b)
+        steepness(across_a, down_a, epsilon, steep_a)
+        steepness(across_b, down_b, epsilon, steep_b)
         for x in range(width):
             first[x] = _HALF * (across_a[x] + across_b[x])
         for x in range(width):
             second[x] = _HALF * (down_a[x] + down_b[x])
-        _steepness(first, second, epsilon, steep_mean)
+        steepness(first, second, epsilon, steep_mean)
         _alike(steep_a, steep_mean, with_mean, first)
         _alike(steep_b, steep_mean, with_mean, second)
         lean = first
