@@ -48,7 +48,7 @@ class Arithmetic(NamedTuple):
     kind: torch.dtype
     """The type of the convolutions."""
     compiled: bool
-    """Whether compiled functions are used where there are any: not for a gradient."""
+    """Whether compiled functions are used where there are any; the distortion network has none for a gradient."""
 
     @contextmanager
     def used(self, image: torch.Tensor) -> Iterator[None]:
@@ -144,7 +144,7 @@ class PixelPerfect(nn.Module):
             self._features(reference, how)
         else:
             self._in_tiles(reference, "auto", how)
-        self._seen(reference, how)
+        self._seen(reference, self._arithmetic(reference.image, differentiable=True))
         return reference
 
     def maps(
@@ -218,7 +218,7 @@ class PixelPerfect(nn.Module):
 
     def _scored(self, test: torch.Tensor, ref: torch.Tensor | Reference, artefacts: torch.Tensor | None) -> Scored:
         self._check_pair(test, ref)
-        how = self._arithmetic(test, ref)
+        how = self._arithmetic(test, ref, differentiable=True)
         with how.used(test):
             return self.scoring(self.scoring.encode(test), self._seen(ref, how), artefacts)
 
@@ -258,12 +258,15 @@ class PixelPerfect(nn.Module):
         tensors = (picture for picture in pictures if isinstance(picture, torch.Tensor))
         return asks_for_gradient(*tensors, *self.parameters())
 
-    def _arithmetic(self, test: torch.Tensor, ref: torch.Tensor | Reference | None = None) -> Arithmetic:
+    def _arithmetic(
+        self, test: torch.Tensor, ref: torch.Tensor | Reference | None = None, differentiable: bool = False
+    ) -> Arithmetic:
+        """How a pair is computed, by functions that are ``differentiable`` or are not."""
         pictures = [test] if ref is None else [test, ref]
         gradient = self._wants_gradient(*pictures)
         images = (picture.image if isinstance(picture, Reference) else picture for picture in pictures)
         # Decided once for both: one may be of a kind that they do not take.
-        fast = not gradient and compiles(*images)
+        fast = (differentiable or not gradient) and compiles(*images, differentiable=differentiable)
         if gradient or test.dtype != torch.float32 or self.precision == "float32":
             return Arithmetic(test.dtype, fast)
         half = self.precision == "bfloat16" or computes_bfloat16(test.device)

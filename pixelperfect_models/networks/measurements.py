@@ -2,21 +2,20 @@
 
 :mod:`similarity` and :mod:`mean_deviation` define the measurements on tensors: any device, any type, differentiable as
 often as one likes. On a CPU, in float32, :mod:`measured_arrays` makes them in a third of the time, and their first
-derivatives. Both agree but for the rounding of sums.
+derivatives; higher ones go by tensors. Both agree but for the rounding of sums.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as nnf
-from torch.autograd.function import once_differentiable
 
 from pixelperfect_models.networks import measured_arrays, similarity
-from pixelperfect_models.networks.compiled import compiles
+from pixelperfect_models.networks.compiled import by_tensors, compiles
 
 
 class Measured(NamedTuple):
@@ -55,14 +54,17 @@ def measure_pairs(test: Sequence[torch.Tensor], ref: Sequence[torch.Tensor]) -> 
 class _BlockMean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: torch.Tensor, side: int) -> torch.Tensor:
-        ctx.side, ctx.shape = side, image.shape
+        ctx.save_for_backward(image)
+        ctx.side = side
         return _stacked([measured_arrays.block_mean(picture, side) for picture in _arrays(image)])
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, None]:
-        of_image = [measured_arrays.of_block_mean(given, ctx.side, ctx.shape[1:]) for given in _arrays(upstream)]
-        return _stacked(of_image), None
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, None]:
+        (image,) = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _again(lambda: [block_mean(image, ctx.side)], [image], [upstream])[0], None
+        shape = image.shape[1:]
+        return _stacked([measured_arrays.of_block_mean(given, ctx.side, shape) for given in _arrays(upstream)]), None
 
 
 class _Views(torch.autograd.Function):
@@ -70,13 +72,15 @@ class _Views(torch.autograd.Function):
     def forward(ctx: Any, seen: torch.Tensor) -> tuple[torch.Tensor, ...]:
         pictures = [measured_arrays.views(picture) for picture in _arrays(seen)]
         levels = [_stacked(level) for level in zip(*pictures, strict=True)]
-        ctx.save_for_backward(*levels)
+        ctx.save_for_backward(seen, *levels)
         return tuple(levels)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *upstream: torch.Tensor) -> torch.Tensor:
-        found, given = (zip(*map(_arrays, levels), strict=True) for levels in (ctx.saved_tensors, upstream))
+    def backward(ctx: Any, *upstream: torch.Tensor) -> torch.Tensor | None:
+        seen, *levels = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _again(lambda: views(seen), [seen], upstream)[0]
+        found, given = (zip(*map(_arrays, x), strict=True) for x in (levels, upstream))
         return _stacked([measured_arrays.of_views(*both) for both in zip(found, given, strict=True)])
 
 
@@ -89,26 +93,35 @@ class _Measured(torch.autograd.Function):
         return even, amount, odd
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         levels = ctx.saved_tensors
         half = len(levels) // 2
-        of_test, of_ref = any(ctx.needs_input_grad[:half]), any(ctx.needs_input_grad[half:])
+        if torch.is_grad_enabled():
+            return _again(lambda: measure_pairs(levels[:half], levels[half:]), levels, upstream)
         given = [x.double().numpy() for x in upstream]
-        tests, refs = [], []
+        of_test: list[list[np.ndarray]] = []
+        of_ref: list[list[np.ndarray]] = []
         for (test, ref), even, amount, odd in zip(_pairs(levels), *given, strict=True):
-            if of_test:
-                tests.append(measured_arrays.of_measured(test, ref, even, amount, odd))
-            if of_ref:
-                refs.append(measured_arrays.of_measured(ref, test, even, amount, -odd))
-        found: list[torch.Tensor | None] = [None] * len(levels)
-        if of_test:
-            found[:half] = [_stacked(level) for level in zip(*tests, strict=True)]
-        if of_ref:
-            of_each = [_stacked(level) for level in zip(*refs, strict=True)]
-            # One reference for all tests has what all of them give.
-            found[half:] = [x.sum_to_size(level.shape) for x, level in zip(of_each, levels[half:], strict=True)]
-        return tuple(found)
+            if any(ctx.needs_input_grad[:half]):
+                of_test.append(measured_arrays.of_measured(test, ref, even, amount, odd))
+            if any(ctx.needs_input_grad[half:]):
+                of_ref.append(measured_arrays.of_measured(ref, test, even, amount, -odd))
+        none: list[torch.Tensor | None] = [None] * half
+        found = [_stacked(level) for level in zip(*of_test, strict=True)] or none
+        # One reference for all tests has what all of them give.
+        others = [_stacked(level) for level in zip(*of_ref, strict=True)] or none
+        shapes = (level.shape for level in levels[half:])
+        return *found, *(x if x is None else x.sum_to_size(shape) for x, shape in zip(others, shapes, strict=True))
+
+
+def _again(
+    function: Callable[[], Sequence[torch.Tensor]], inputs: Sequence[torch.Tensor], upstream: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor | None, ...]:
+    """A derivative that can itself be differentiated: of the same by tensors."""
+    asking = [x for x in inputs if x.requires_grad]
+    with by_tensors():
+        given = iter(torch.autograd.grad(function(), asking, upstream, create_graph=True, materialize_grads=True))
+    return tuple(next(given) if x.requires_grad else None for x in inputs)
 
 
 def _pairs(levels: Sequence[torch.Tensor]) -> list[tuple[list[np.ndarray], list[np.ndarray]]]:

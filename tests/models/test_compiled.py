@@ -175,7 +175,94 @@ def test_f_equals_that_of_tensors_where_convolutions_give_planes(monkeypatch: py
     torch.testing.assert_close(f.decode(*features), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_gradients_do_not_go_through_compiled_functions() -> None:
+PARTS = ("block_mean", "views", "even", "amount", "odd")
+
+
+def gradients(size: tuple[int, int, int, int], part: str, kind: torch.dtype, references: int) -> list[torch.Tensor]:
+    """Those of a random weighted sum of one part of what is measured, with respect to both pictures."""
+    test, ref = pair(*size)
+    pictures = [x.to(kind).requires_grad_(True) for x in (test, ref[:references])]
+    if part == "block_mean":
+        found = [block_mean(x, 3) for x in pictures]
+    else:
+        seen = [views(x) for x in pictures]
+        found = [*seen[0], *seen[1]] if part == "views" else [getattr(measure_pairs(*seen), part)]
+    generator = torch.Generator().manual_seed(size[-1])
+    total = sum((x * torch.randn(x.shape, generator=generator).to(kind)).sum() for x in found)
+    assert isinstance(total, torch.Tensor)
+    return list(torch.autograd.grad(total, pictures))
+
+
+@settings(deadline=None, max_examples=25)
+@given(size=sizes, part=st.sampled_from(PARTS), one_reference=st.booleans())
+def test_gradients_of_the_measurements_are_those_of_tensors(
+    size: tuple[int, int, int, int], part: str, one_reference: bool
+) -> None:
+    references = 1 if one_reference else size[0]
+    found = gradients(size, part, torch.float32, references)
+    expected = gradients(size, part, torch.float64, references)
+    with by_tensors():
+        plain = gradients(size, part, torch.float32, references)
+    for fast, slow, exact in zip(found, plain, expected, strict=True):
+        assert fast.shape == exact.shape
+        scale = exact.abs().max()
+        error, usual = ((x - exact).abs().max() / scale for x in (fast, slow))
+        # Not worse than tensors of the same type, whose roots and quotients near zero are as ill-conditioned.
+        assert error < max(2e-4, 3 * usual)
+
+
+def test_gradients_of_the_difference_are_those_of_tensors_and_reach_both_pictures() -> None:
+    judge = PixelPerfect.from_pretrained()
+    test, ref = (x.requires_grad_(True) for x in pair(2, 300, 391))
+    value = judge.difference(test, ref)
+    found = torch.autograd.grad(value.sum(), (test, ref))
+    with by_tensors():
+        plain = judge.difference(test, ref)
+        expected = torch.autograd.grad(plain.sum(), (test, ref))
+    torch.testing.assert_close(value, plain, rtol=1e-5, atol=1e-6)
+    for one, other in zip(found, expected, strict=True):
+        assert (one - other).norm() < 1e-3 * other.norm()
+    # Against the prepared reference, which was measured without a gradient, the very same.
+    again = judge.difference(test, judge.prepare(ref))
+    assert torch.equal(again, value)
+    assert torch.equal(torch.autograd.grad(again.sum(), test)[0], found[0])
+
+
+def test_equal_pictures_have_a_finite_gradient() -> None:
+    judge = PixelPerfect.from_pretrained()
+    flat, (picture, _) = torch.full((1, 3, 40, 48), 0.5), pair(1, 40, 48)
+    for image in (flat, picture):
+        test = image.clone().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(judge.difference(test, image).sum(), test)
+        assert bool(torch.isfinite(gradient).all())
+
+
+def test_second_derivatives_and_torch_func_are_those_of_tensors() -> None:
+    judge = PixelPerfect.from_pretrained()
+    test, ref = pair(1, 32, 40)
+
+    def value(x: torch.Tensor) -> torch.Tensor:
+        return judge.difference(nnf.interpolate(x, scale_factor=12.0, mode="bilinear"), large).sum()
+
+    def twice(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        (first,) = torch.autograd.grad(value(x), x, create_graph=True)
+        (second,) = torch.autograd.grad((first * direction).sum(), x)
+        return first.detach(), second
+
+    large = nnf.interpolate(ref, scale_factor=12.0, mode="bilinear")  # seen at half its size
+    direction = torch.randn(test.shape, generator=torch.Generator().manual_seed(3))
+    asking = test.clone().requires_grad_(True)
+    found = twice(asking)
+    with by_tensors():
+        expected = twice(asking)
+    # Second derivatives of roots near zero keep two digits in float32, by tensors too.
+    for one, other, share in zip(
+        (*found, torch.func.grad(value)(test)), (*expected, expected[0]), (1e-3, 0.05, 1e-3), strict=True
+    ):
+        assert (one - other).norm() < share * other.norm()
+
+
+def test_a_gradient_does_not_change_an_answer() -> None:
     judge = PixelPerfect.from_pretrained()
     test, ref = pair(1, 40, 52)
     test.requires_grad_(True)
@@ -203,6 +290,7 @@ def test_what_compiled_functions_take() -> None:
     assert not compiles(picture.to("meta"))
     asking = picture.clone().requires_grad_(True)
     assert not compiles(picture, asking)
+    assert compiles(picture, asking, differentiable=True)
     with torch.no_grad():
         assert compiles(picture, asking)
         with by_tensors(), by_tensors(False):
