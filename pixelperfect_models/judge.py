@@ -23,7 +23,7 @@ from pixelperfect_models.networks import (
     build_distortion_network,
     build_scoring_network,
 )
-from pixelperfect_models.networks.compiled import asks_for_gradient, by_tensors, compiles
+from pixelperfect_models.networks.compiled import Passes, asks_for_gradient, at_most, compiles
 from pixelperfect_models.networks.scoring_network import Scored, pool_maps
 from pixelperfect_models.precision import Precision, autocast, computes_bfloat16
 from pixelperfect_models.tiling import Features, Pixels, tiled_features, tiled_maps
@@ -47,13 +47,13 @@ class Arithmetic(NamedTuple):
 
     kind: torch.dtype
     """The type of the convolutions."""
-    compiled: bool
-    """Whether compiled functions are used where there are any; the distortion network has none for a gradient."""
+    passes: Passes
+    """Which compiled functions are used where there are any."""
 
     @contextmanager
     def used(self, image: torch.Tensor) -> Iterator[None]:
         """Within this, what comes from ``image`` is computed so."""
-        with autocast(image, self.kind), by_tensors(not self.compiled):
+        with autocast(image, self.kind), at_most(self.passes):
             yield
 
 
@@ -144,7 +144,7 @@ class PixelPerfect(nn.Module):
             self._features(reference, how)
         else:
             self._in_tiles(reference, "auto", how)
-        self._seen(reference, self._arithmetic(reference.image, differentiable=True))
+        self._seen(reference, self._arithmetic(reference.image, most=Passes.DIFFERENTIABLE))
         return reference
 
     def maps(
@@ -218,7 +218,7 @@ class PixelPerfect(nn.Module):
 
     def _scored(self, test: torch.Tensor, ref: torch.Tensor | Reference, artefacts: torch.Tensor | None) -> Scored:
         self._check_pair(test, ref)
-        how = self._arithmetic(test, ref, differentiable=True)
+        how = self._arithmetic(test, ref, most=Passes.DIFFERENTIABLE)
         with how.used(test):
             return self.scoring(self.scoring.encode(test), self._seen(ref, how), artefacts)
 
@@ -259,18 +259,19 @@ class PixelPerfect(nn.Module):
         return asks_for_gradient(*tensors, *self.parameters())
 
     def _arithmetic(
-        self, test: torch.Tensor, ref: torch.Tensor | Reference | None = None, differentiable: bool = False
+        self, test: torch.Tensor, ref: torch.Tensor | Reference | None = None, most: Passes = Passes.ALL
     ) -> Arithmetic:
-        """How a pair is computed, by functions that are ``differentiable`` or are not."""
         pictures = [test] if ref is None else [test, ref]
         gradient = self._wants_gradient(*pictures)
-        images = (picture.image if isinstance(picture, Reference) else picture for picture in pictures)
-        # Decided once for both: one may be of a kind that they do not take.
-        fast = (differentiable or not gradient) and compiles(*images, differentiable=differentiable)
+        images = [picture.image if isinstance(picture, Reference) else picture for picture in pictures]
+        # Decided once for both: one may be of a kind that they do not take, or ask for a gradient.
+        passes = min(most, Passes.DIFFERENTIABLE if gradient else Passes.ALL)
+        if not compiles(*images, differentiable=passes < Passes.ALL):
+            passes = Passes.NONE
         if gradient or test.dtype != torch.float32 or self.precision == "float32":
-            return Arithmetic(test.dtype, fast)
+            return Arithmetic(test.dtype, passes)
         half = self.precision == "bfloat16" or computes_bfloat16(test.device)
-        return Arithmetic(torch.bfloat16 if half else test.dtype, fast)
+        return Arithmetic(torch.bfloat16 if half else test.dtype, passes)
 
     def _check_pair(self, test: torch.Tensor, ref: torch.Tensor | Reference) -> None:
         self._check(test, "test")

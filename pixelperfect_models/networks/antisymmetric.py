@@ -16,10 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as nnf
 from torch import nn
+
+from pixelperfect_models.networks.compiled import as_rows, asks_for_gradient, blank, by_tensors, compiles, each
 
 
 def compress(difference: torch.Tensor, gain: torch.Tensor | float = 1.0) -> torch.Tensor:
@@ -52,12 +55,63 @@ class OddEvenMerge(nn.Module):
         self.even = nn.Conv2d(2 * channels, even_width or width, 1)
 
     def forward(self, test: torch.Tensor, ref: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if compiles(test, ref, differentiable=True) and not asks_for_gradient(self.log_gain):
+            difference, both = merged(test, ref, self.log_gain.detach().exp().flatten())
+            return self.odd(difference), self.even(both)
         # Under autocast the gain is float32, and would make all that follows so.
         difference = compress(test - ref, self.log_gain.exp().to(test.dtype))
         # The convolution of both, side by side, as a sum: copying them together costs as much as convolving them.
         common, apart = self.even.weight.chunk(2, dim=1)
         even = nnf.conv2d(test + ref, common, self.even.bias) + nnf.conv2d(difference.abs(), apart)
         return self.odd(difference), even
+
+
+def merged(test: torch.Tensor, ref: torch.Tensor, gains: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the two streams of :class:`OddEvenMerge` are convolved of, by a compiled function.
+
+    Args:
+        test, ref: features (N, C, h, w) of one type, float32 or bfloat16, on a CPU.
+        gains: (C,), float32; no gradient reaches them.
+
+    Returns:
+        The compressed difference (N, C, h, w), odd, and sum and magnitude of that side by side (N, 2 C, h, w), even.
+    """
+    return _Merged.apply(test, ref, gains)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Merged(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, test: torch.Tensor, ref: torch.Tensor, gains: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        ctx.save_for_backward(test, ref, gains)
+        difference, both = blank(test, test.shape[1]), blank(test, 2 * test.shape[1])
+        rows = [as_rows(x) for x in (test, ref, difference, both)]
+        each(_kernels().merge, test, *rows[:2], gains.numpy(), *rows[2:])
+        return difference, both
+
+    @staticmethod
+    def backward(ctx: Any, odd: torch.Tensor, even: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        test, ref, gains = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return *by_tensors(lambda: _to_merge(test, ref, gains), (test, ref), (odd, even)), None
+        asks = ctx.needs_input_grad
+        found = [blank(x, x.shape[1] if asked else 0) for x, asked in ((test, asks[0]), (ref, asks[1]))]
+        rows = [as_rows(x) for x in (test, ref, odd, even, *found)]
+        each(_kernels().of_merge, test, *rows[:4], gains.numpy(), *rows[4:])
+        return *(x if x.shape[1] else None for x in found), None
+
+
+def _to_merge(test: torch.Tensor, ref: torch.Tensor, gains: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    difference = compress(test - ref, gains[:, None, None])
+    return difference, torch.cat([test + ref, difference.abs()], dim=1)
+
+
+def _kernels() -> Any:
+    # Only where it is used: importing numba takes half a second, and not every command judges pictures.
+    from pixelperfect_models.networks import feature_kernels
+
+    return feature_kernels
 
 
 def resize(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:

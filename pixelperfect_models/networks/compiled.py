@@ -1,6 +1,6 @@
 """Functions compiled to machine code at their first call and kept on disk for later processes, and when to use them.
 
-They have no gradient: every one has a counterpart on tensors, which defines what it does.
+Every one has a counterpart on tensors, which defines what it does. Some have a gradient, made by others.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from enum import IntEnum
 from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -19,8 +20,6 @@ import torch
 
 Function = TypeVar("Function", bound=Callable)
 Result = TypeVar("Result")
-
-_BY_TENSORS: ContextVar[bool] = ContextVar("_BY_TENSORS", default=False)
 
 
 def compiled(function: Function) -> Function:
@@ -33,18 +32,27 @@ def compiled(function: Function) -> Function:
         return numba.njit(nogil=True, error_model="numpy")(function)
 
 
+class Passes(IntEnum):
+    """Which compiled functions are used where they can be."""
+
+    NONE = 0
+    DIFFERENTIABLE = 1
+    """Those that have a gradient, whether one is asked for or not."""
+    ALL = 2
+
+
 @contextmanager
-def by_tensors(wanted: bool = True) -> Iterator[None]:
-    """Within this no compiled functions are used, if ``wanted``.
+def at_most(passes: Passes) -> Iterator[None]:
+    """Within this no other compiled functions are used.
 
     For the picture that asks for no gradient, beside one that does: equal pictures are exactly alike only where both
     went through the same arithmetic.
     """
-    before = _BY_TENSORS.set(wanted or _BY_TENSORS.get())
+    before = _AT_MOST.set(min(passes, _AT_MOST.get()))
     try:
         yield
     finally:
-        _BY_TENSORS.reset(before)
+        _AT_MOST.reset(before)
 
 
 def compiles(
@@ -54,7 +62,9 @@ def compiles(
 
     Those that are not ``differentiable`` can only where no gradient is asked for.
     """
-    if _BY_TENSORS.get() or (asks_for_gradient(*tensors) and not differentiable):
+    if _AT_MOST.get() < (Passes.DIFFERENTIABLE if differentiable else Passes.ALL):
+        return False
+    if asks_for_gradient(*tensors) and not differentiable:
         return False
     plain = all(type(x) is torch.Tensor and x.device.type == "cpu" and x.dtype in kinds for x in tensors)
     transformed = torch._C._functorch.peek_interpreter_stack() is not None  # torch.func's grad, jvp, vmap
@@ -66,6 +76,19 @@ def asks_for_gradient(*tensors: torch.Tensor) -> bool:
     return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 
+def by_tensors(
+    function: Callable[[], Sequence[torch.Tensor]], inputs: Sequence[torch.Tensor], upstream: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor | None, ...]:
+    """The derivatives of ``function`` of those ``inputs`` that ask for them, without compiled functions.
+
+    For the backward pass of a compiled function where that is to be differentiated itself.
+    """
+    asking = [x for x in inputs if x.requires_grad]
+    with at_most(Passes.NONE):
+        given = iter(torch.autograd.grad(function(), asking, upstream, create_graph=True, materialize_grads=True))
+    return tuple(next(given) if x.requires_grad else None for x in inputs)
+
+
 def as_rows(batch: torch.Tensor) -> list[np.ndarray]:
     """Each picture of (N, C, h, w) as (h, w * C), channels last; bfloat16 by its bits, in uint16.
 
@@ -73,6 +96,19 @@ def as_rows(batch: torch.Tensor) -> list[np.ndarray]:
     """
     rows = [picture.permute(1, 2, 0).contiguous().flatten(1) for picture in batch.detach()]
     return [(row.view(torch.uint16) if row.dtype == torch.bfloat16 else row).numpy() for row in rows]
+
+
+def blank(like: torch.Tensor, channels: int, scale: float = 1.0, kind: torch.dtype | None = None) -> torch.Tensor:
+    """(N, channels, scale h, scale w), channels last, to be filled."""
+    shape = (like.shape[0], channels, int(like.shape[-2] * scale), int(like.shape[-1] * scale))
+    return torch.empty(shape, dtype=kind or like.dtype, memory_format=torch.channels_last)
+
+
+def each(kernel: Callable[..., None], by: torch.Tensor, *arguments: Any) -> None:
+    """``kernel`` for every picture, over the rows of ``by``: of arguments that are lists the picture's entry."""
+    for index in range(by.shape[0]):
+        own = [argument[index] if isinstance(argument, list) else argument for argument in arguments]
+        in_rows(by.shape[-2], kernel, *own)
 
 
 def in_rows(rows: int, kernel: Callable[..., None], *arguments: Any) -> None:
@@ -89,6 +125,9 @@ def together(calls: Sequence[Callable[[], Result]]) -> list[Result]:
         return [call() for call in calls]
     others = [_pool(os.getpid(), threads - 1).submit(call) for call in calls[1:]]
     return [calls[0](), *(other.result() for other in others)]
+
+
+_AT_MOST: ContextVar[Passes] = ContextVar("_AT_MOST", default=Passes.ALL)
 
 
 @lru_cache(maxsize=1)

@@ -168,6 +168,47 @@ def merge(test: Rows, ref: Rows, gains: Rows, odd: Rows, even: Rows, start: int,
 
 
 @compiled
+def of_merge(
+    test: Rows, ref: Rows, odd: Rows, even: Rows, gains: Rows, of_test: Rows, of_ref: Rows, start: int, stop: int
+) -> None:
+    """Derivatives with respect to what :func:`merge` was given, from those with respect to what it gave.
+
+    ``of_test`` and ``of_ref``: (h, w * C), or without columns where they are not wanted.
+    """
+    width = test.shape[1]
+    channels, columns = np.uintp(gains.shape[0]), np.uintp(width // gains.shape[0])
+    rows = np.empty((4, width), np.float32)
+    gain, difference, of_sum, apart = rows[0], rows[1], rows[2], rows[3]
+    for x in range(columns):
+        for c in range(channels):
+            gain[x * channels + c] = gains[c]
+    for y in range(start, stop):
+        row, other, of_odd, both = test[y], ref[y], odd[y], even[y]
+        for x in range(width):
+            difference[x] = (_get(row, x) - _get(other, x)) * gain[x]
+        for x in range(columns):
+            here, there = x * channels, (x + x) * channels
+            for c in range(channels):
+                of_sum[here + c] = _get(both, there + c)
+            there += channels
+            for c in range(channels):
+                apart[here + c] = _get(both, there + c)
+        for x in range(width):
+            size = abs(difference[x])
+            sign = _ONE if difference[x] > _ZERO else (-_ONE if difference[x] < _ZERO else _ZERO)
+            slope = gain[x] * (_HALF * size + _ONE) / ((size + _ONE) * np.sqrt(size + _ONE))
+            apart[x] = slope * (_get(of_odd, x) + sign * apart[x])
+        if of_test.shape[1] > 0:
+            out = of_test[y]
+            for x in range(width):
+                _put(out, x, of_sum[x] + apart[x])
+        if of_ref.shape[1] > 0:
+            out = of_ref[y]
+            for x in range(width):
+                _put(out, x, of_sum[x] - apart[x])
+
+
+@compiled
 def positive_and_magnitude(even: Rows, odd: Rows, channels: int, found: Rows, start: int, stop: int) -> None:
     """``max(even, 0)`` and ``|odd|``, (h, w * C) each, side by side, (h, w * 2 C)."""
     count, columns = np.uintp(channels), np.uintp(even.shape[1] // channels)

@@ -8,15 +8,15 @@ symmetries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as nnf
 from torch import nn
 
-from pixelperfect_models.networks.antisymmetric import OddEvenMerge, resize
-from pixelperfect_models.networks.compiled import as_rows, asks_for_gradient, compiles, in_rows
+from pixelperfect_models.networks.antisymmetric import OddEvenMerge, merged, resize
+from pixelperfect_models.networks.compiled import as_rows, asks_for_gradient, blank, compiles, each
 from pixelperfect_models.networks.decoders import PyramidDecoder, double, fit
 from pixelperfect_models.networks.encoders import LOG_FLOOR, LOG_SCALE, LOG_SHIFT, CompactEncoder
 
@@ -37,18 +37,18 @@ def decodes(decoder: nn.Module, features: Sequence[torch.Tensor]) -> bool:
 
 def encode(encoder: CompactEncoder, image: torch.Tensor) -> list[torch.Tensor]:
     """:class:`CompactEncoder` of (N, 3, H, W), float32 in [0, 1], sides a multiple of its stride."""
-    centered = _blank(image, 3, 1.0, _kind(image))
-    _each(_kernels().center, centered, list(image.contiguous().numpy()), as_rows(centered))
+    centered = blank(image, 3, 1.0, _kind(image))
+    each(_kernels().center, centered, list(image.contiguous().numpy()), as_rows(centered))
     filters = encoder.stem.filters
     # Twice the weights on x - 1/2 are the weights on 2 x - 1, to the bit.
     x = nnf.conv2d(centered, 2.0 * filters.weight, filters.bias, stride=2, padding=2)
-    read = _blank(x, x.shape[1])
+    read = blank(x, x.shape[1])
     energy = _log_energy(x, read)
     features: list[torch.Tensor] = []
     for reduce, stage in list(zip(encoder.reduce, encoder.stages, strict=True))[:-1]:
         x = stage(reduce(read))
-        joined, read = (_blank(x, x.shape[1] + energy.shape[1]) for _ in range(2))
-        _each(_kernels().join, x, as_rows(x), x.shape[1], as_rows(energy), as_rows(joined), as_rows(read))
+        joined, read = (blank(x, x.shape[1] + energy.shape[1]) for _ in range(2))
+        each(_kernels().join, x, as_rows(x), x.shape[1], as_rows(energy), as_rows(joined), as_rows(read))
         features.append(joined)
         energy = _log_energy(x, x[:, :, :0])
     x = encoder.stages[-1](encoder.reduce[-1](read))
@@ -58,8 +58,8 @@ def encode(encoder: CompactEncoder, image: torch.Tensor) -> list[torch.Tensor]:
 def decode(decoder: PyramidDecoder, test: list[torch.Tensor], ref: list[torch.Tensor]) -> torch.Tensor:
     """:class:`PyramidDecoder` of two pictures' features, N each: logits (N, K, h, w) at stride 4."""
     odd, even = _merge(decoder.fine, test[0], ref[0])
-    x = _blank(even, 2 * decoder.width)
-    _each(_kernels().positive_and_magnitude, even, as_rows(even), as_rows(odd), decoder.width, as_rows(x))
+    x = blank(even, 2 * decoder.width)
+    each(_kernels().positive_and_magnitude, even, as_rows(even), as_rows(odd), decoder.width, as_rows(x))
     levels: list[torch.Tensor] = []
     for index, (down, stage) in enumerate(zip(decoder.down, decoder.stages, strict=True)):
         x = down(nnf.relu(x) if index > 0 else x)
@@ -84,16 +84,14 @@ def decode(decoder: PyramidDecoder, test: list[torch.Tensor], ref: list[torch.Te
 
 
 def _merge(merge: OddEvenMerge, test: torch.Tensor, ref: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    difference, both = _blank(test, test.shape[1]), _blank(test, 2 * test.shape[1])
-    gains = merge.log_gain.detach().exp().flatten().numpy()
-    _each(_kernels().merge, test, as_rows(test), as_rows(ref), gains, as_rows(difference), as_rows(both))
+    difference, both = merged(test, ref, merge.log_gain.detach().exp().flatten())
     return merge.odd(difference), merge.even(both)
 
 
 def _log_energy(x: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
     """:func:`encoders.log_energy`, float32; ``positive`` takes what ``x`` has above zero, or holds no rows."""
-    energy = _blank(x, x.shape[1], 0.5, torch.float32)
-    _each(_kernels().energy_and_positive, energy, as_rows(x), x.shape[1], as_rows(energy), as_rows(positive))
+    energy = blank(x, x.shape[1], 0.5, torch.float32)
+    each(_kernels().energy_and_positive, energy, as_rows(x), x.shape[1], as_rows(energy), as_rows(positive))
     return energy.add_(LOG_FLOOR).log_().mul_(LOG_SCALE).add_(LOG_SHIFT)
 
 
@@ -107,21 +105,8 @@ def _add_resized(coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
 def _add_doubled(coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
     """``fine``, which may be overwritten, and ``coarse`` at twice its size, cut to that (:func:`decoders.double`)."""
     fine = fine.contiguous(memory_format=torch.channels_last)  # as convolutions give it, but for some without oneDNN
-    _each(_kernels().add_doubled, fine, as_rows(coarse), coarse.shape[1], as_rows(fine))
+    each(_kernels().add_doubled, fine, as_rows(coarse), coarse.shape[1], as_rows(fine))
     return fine
-
-
-def _each(kernel: Callable[..., None], by: torch.Tensor, *arguments: Any) -> None:
-    """``kernel`` for every picture, over the rows of ``by``: of arguments that are lists the picture's entry."""
-    for index in range(by.shape[0]):
-        own = [argument[index] if isinstance(argument, list) else argument for argument in arguments]
-        in_rows(by.shape[-2], kernel, *own)
-
-
-def _blank(like: torch.Tensor, channels: int, scale: float = 1.0, kind: torch.dtype | None = None) -> torch.Tensor:
-    """(N, channels, scale h, scale w), channels last, to be filled."""
-    shape = (like.shape[0], channels, int(like.shape[-2] * scale), int(like.shape[-1] * scale))
-    return torch.empty(shape, dtype=kind or like.dtype, memory_format=torch.channels_last)
 
 
 def _kind(image: torch.Tensor) -> torch.dtype:

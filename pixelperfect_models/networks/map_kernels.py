@@ -14,7 +14,7 @@ Array: TypeAlias = npt.NDArray[np.float32]
 Totals: TypeAlias = npt.NDArray[np.float64]
 
 _BEFORE_1, _BEFORE_2, _AFTER_1, _AFTER_2 = (np.float32(x) for x in (*BEFORE, *AFTER))
-_ONE, _TWO, _ZERO = (np.float32(x) for x in (1.0, 2.0, 0.0))
+_ONE, _TWO, _FOUR, _ZERO = (np.float32(x) for x in (1.0, 2.0, 4.0, 0.0))
 
 
 @compiled
@@ -43,6 +43,22 @@ def signed_sums(rows: Array, channels: int) -> Totals:
         for x in range(width):
             found[which, x % channels] += sums[which, x]
     return found
+
+
+@compiled
+def of_signed_sums(rows: Array, upstream: Array, found: Array, start: int, stop: int) -> None:
+    """Derivatives with respect to ``rows``, given those with respect to :func:`signed_sums`, ``upstream`` (3, C)."""
+    width, channels = rows.shape[1], upstream.shape[1]
+    wide = np.empty((3, width), np.float32)
+    for which in range(3):
+        for x in range(width):
+            wide[which, x] = upstream[which, x % channels]
+    plain, more, less = wide[0], wide[1], wide[2]
+    for y in range(start, stop):
+        row, out = rows[y], found[y]
+        for x in range(width):
+            signed = _TWO * row[x] - _ONE
+            out[x] = _TWO * (plain[x] + _FOUR * signed * signed * signed * (more[x] if signed > _ZERO else less[x]))
 
 
 @compiled

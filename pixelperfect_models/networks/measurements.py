@@ -7,7 +7,7 @@ derivatives; higher ones go by tensors. Both agree but for the rounding of sums.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ class _BlockMean(torch.autograd.Function):
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, None]:
         (image,) = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return _again(lambda: [block_mean(image, ctx.side)], [image], [upstream])[0], None
+            return by_tensors(lambda: [block_mean(image, ctx.side)], [image], [upstream])[0], None
         shape = image.shape[1:]
         return _stacked([measured_arrays.of_block_mean(given, ctx.side, shape) for given in _arrays(upstream)]), None
 
@@ -79,7 +79,7 @@ class _Views(torch.autograd.Function):
     def backward(ctx: Any, *upstream: torch.Tensor) -> torch.Tensor | None:
         seen, *levels = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return _again(lambda: views(seen), [seen], upstream)[0]
+            return by_tensors(lambda: views(seen), [seen], upstream)[0]
         found, given = (zip(*map(_arrays, x), strict=True) for x in (levels, upstream))
         return _stacked([measured_arrays.of_views(*both) for both in zip(found, given, strict=True)])
 
@@ -97,7 +97,7 @@ class _Measured(torch.autograd.Function):
         levels = ctx.saved_tensors
         half = len(levels) // 2
         if torch.is_grad_enabled():
-            return _again(lambda: measure_pairs(levels[:half], levels[half:]), levels, upstream)
+            return by_tensors(lambda: measure_pairs(levels[:half], levels[half:]), levels, upstream)
         given = [x.double().numpy() for x in upstream]
         of_test: list[list[np.ndarray]] = []
         of_ref: list[list[np.ndarray]] = []
@@ -112,16 +112,6 @@ class _Measured(torch.autograd.Function):
         others = [_stacked(level) for level in zip(*of_ref, strict=True)] or none
         shapes = (level.shape for level in levels[half:])
         return *found, *(x if x is None else x.sum_to_size(shape) for x, shape in zip(others, shapes, strict=True))
-
-
-def _again(
-    function: Callable[[], Sequence[torch.Tensor]], inputs: Sequence[torch.Tensor], upstream: Sequence[torch.Tensor]
-) -> tuple[torch.Tensor | None, ...]:
-    """A derivative that can itself be differentiated: of the same by tensors."""
-    asking = [x for x in inputs if x.requires_grad]
-    with by_tensors():
-        given = iter(torch.autograd.grad(function(), asking, upstream, create_graph=True, materialize_grads=True))
-    return tuple(next(given) if x.requires_grad else None for x in inputs)
 
 
 def _pairs(levels: Sequence[torch.Tensor]) -> list[tuple[list[np.ndarray], list[np.ndarray]]]:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import nn
 
 from pixelperfect_models.channels import CHANNELS
 from pixelperfect_models.networks.antisymmetric import at_least_float32, compress
-from pixelperfect_models.networks.compiled import as_rows, compiles
+from pixelperfect_models.networks.compiled import compiles
 from pixelperfect_models.networks.measurements import block_mean, measure_pairs, views
+from pixelperfect_models.networks.signed_sums import signed_sums
 from pixelperfect_models.networks.similarity import EVEN_STATISTICS, LEVELS, MAPS, ODD_STATISTICS, unlikeness
 
 SEEN_SIDE = 256
@@ -133,21 +133,13 @@ def pool_maps(coarse: torch.Tensor) -> torch.Tensor:
 
     Which of two pictures is the better one is a question of which holds which artefact, and that F answers.
     """
-    if compiles(coarse):
-        means, more, less = _compiled_sums(coarse) / (coarse.shape[-2] * coarse.shape[-1])
+    if compiles(coarse, differentiable=True):
+        means, more, less = signed_sums(coarse) / (coarse.shape[-2] * coarse.shape[-1])
         return torch.cat([compress(means, 8.0), (more + _EPSILON) ** 0.25 - (less + _EPSILON) ** 0.25], dim=1).float()
     # A few channels at a time where the maps are large: the temporary copies are of these alone.
     parts = coarse.split(max(1, _POOLED_AT_ONCE // max(1, coarse[:, :1].numel())), dim=1)
     means, peaks = zip(*(_mean_and_peak(part) for part in parts), strict=True)
     return torch.cat([*means, *peaks], dim=1)
-
-
-def _compiled_sums(coarse: torch.Tensor) -> torch.Tensor:
-    """(3, N, K), float64: :func:`map_kernels.signed_sums` of each picture."""
-    from pixelperfect_models.networks.map_kernels import signed_sums
-
-    sums = [signed_sums(rows, coarse.shape[1]) for rows in as_rows(coarse)]
-    return torch.from_numpy(np.stack(sums, axis=1))
 
 
 def _mean_and_peak(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from pixelperfect_models import PixelPerfect
 from pixelperfect_models.networks import build_distortion_network, inference, similarity
-from pixelperfect_models.networks.compiled import by_tensors, compiled, compiles, together
+from pixelperfect_models.networks.antisymmetric import OddEvenMerge
+from pixelperfect_models.networks.compiled import Passes, at_most, compiled, compiles, together
 from pixelperfect_models.networks.enlarge import enlarge_by_four
 from pixelperfect_models.networks.measurements import block_mean, measure_pairs, views
 from pixelperfect_models.networks.scoring_network import pool_maps
@@ -81,7 +82,7 @@ def test_maps_are_enlarged_and_pooled_as_by_tensors(memory: torch.memory_format)
     large, pooled = enlarge_by_four(maps), pool_maps(maps)
     expected = nnf.interpolate(maps, scale_factor=4, mode="bilinear", align_corners=False)
     torch.testing.assert_close(large, expected, rtol=0, atol=1e-6)
-    with by_tensors():
+    with at_most(Passes.NONE):
         torch.testing.assert_close(pooled, pool_maps(maps), rtol=0, atol=1e-6)
     assert torch.equal(pool_maps(1.0 - maps), -pooled)
     assert bool((pool_maps(torch.full_like(maps, 0.5)) == 0).all())
@@ -115,7 +116,7 @@ def test_f_equals_that_of_tensors(name: str, size: tuple[int, int, int], two_thr
     assert inference.encodes(f.encoder, test)
     features = f.encode(test), f.encode(ref[:1])
     logits = f.decode(*features)
-    with by_tensors():
+    with at_most(Passes.NONE):
         plain = f.encode(test), f.encode(ref[:1])
         expected = f.decode(*plain)
     for fast, slow in zip(features[0], plain[0], strict=True):
@@ -138,7 +139,7 @@ def test_bfloat16_is_as_near_to_float32_as_by_tensors(two_threads: None) -> None
     test, ref = pair(1, 128, 160)
     with torch.no_grad():
         maps = half.maps(test, ref)
-        with by_tensors():
+        with at_most(Passes.NONE):
             expected, plain = exact.maps(test, ref), half.maps(test, ref)
     assert (maps - expected).abs().mean() < 1.2 * (plain - expected).abs().mean()
     assert (maps - expected).abs().max() < 0.05
@@ -161,7 +162,7 @@ def test_equal_pictures_are_exactly_alike_whichever_asks_for_a_gradient() -> Non
 def test_f_equals_that_of_tensors_where_convolutions_give_planes(monkeypatch: pytest.MonkeyPatch) -> None:
     f = network("shipped kind")
     test, ref = pair(2, 50, 75)
-    with by_tensors():
+    with at_most(Passes.NONE):
         expected = f.decode(f.encode(test), f.encode(ref))
     conv2d = nnf.conv2d
 
@@ -201,7 +202,7 @@ def test_gradients_of_the_measurements_are_those_of_tensors(
     references = 1 if one_reference else size[0]
     found = gradients(size, part, torch.float32, references)
     expected = gradients(size, part, torch.float64, references)
-    with by_tensors():
+    with at_most(Passes.NONE):
         plain = gradients(size, part, torch.float32, references)
     for fast, slow, exact in zip(found, plain, expected, strict=True):
         assert fast.shape == exact.shape
@@ -211,12 +212,64 @@ def test_gradients_of_the_measurements_are_those_of_tensors(
         assert error < max(2e-4, 3 * usual)
 
 
+@pytest.mark.parametrize("asking", [(True, True), (True, False), (False, True)])
+def test_gradients_of_merged_features_are_those_of_tensors(asking: tuple[bool, bool], two_threads: None) -> None:
+    torch.manual_seed(0)
+    merge = OddEvenMerge(5, 4, 6).requires_grad_(False)
+    merge.log_gain.normal_(2.0, 1.0)
+    features = [torch.randn(2, 5, 9, 7).requires_grad_(asks) for asks in asking]
+    wanted = [x for x in features if x.requires_grad]
+    kinds = {
+        "compiled": (merge, features),
+        "exact": (OddEvenMerge(5, 4, 6).requires_grad_(False).double(), [x.double() for x in features]),
+    }
+    kinds["exact"][0].load_state_dict(merge.state_dict())
+    found = {}
+    for name, (module, pictures) in kinds.items():
+        odd, even = module(*pictures)
+        weights = torch.linspace(-1.0, 1.0, odd[0].numel()).view(odd[0].shape).to(odd)
+        found[name] = [odd, even, *torch.autograd.grad((odd * weights).sum() + even.square().sum(), wanted)]
+    for fast, slow in zip(found["compiled"], found["exact"], strict=True):
+        assert fast.dtype == torch.float32
+        torch.testing.assert_close(fast.double(), slow.double(), rtol=1e-5, atol=1e-4)
+    # Weights that are learned have a gradient, too.
+    odd, even = merge.requires_grad_(True)(*features)
+    (odd.square().sum() + even.sum()).backward()
+    assert merge.log_gain.grad is not None and merge.log_gain.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_gradients_of_pooled_maps_are_those_of_tensors(memory: torch.memory_format, two_threads: None) -> None:
+    generator = torch.Generator().manual_seed(4)
+    maps = torch.rand(2, 15, 13, 19, generator=generator).contiguous(memory_format=memory).requires_grad_(True)
+    exact = maps.detach().double().requires_grad_(True)
+    weights = torch.randn(2, 30, generator=generator)
+    (found,) = torch.autograd.grad((pool_maps(maps) * weights).sum(), maps)
+    (expected,) = torch.autograd.grad((pool_maps(exact) * weights).sum(), exact)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6 * float(expected.abs().max()))
+
+
+def test_gradients_of_maps_and_score_are_those_of_tensors() -> None:
+    judge = PixelPerfect.from_pretrained()
+    test, ref = pair(1, 72, 91)
+    test.requires_grad_(True)
+
+    def gradient() -> torch.Tensor:
+        maps, score = judge.judge(test, ref)
+        return torch.autograd.grad((maps - 0.5).square().mean() + score.sum(), test)[0]
+
+    found = gradient()
+    with at_most(Passes.NONE):
+        expected = gradient()
+    assert (found - expected).norm() < 1e-3 * expected.norm()
+
+
 def test_gradients_of_the_difference_are_those_of_tensors_and_reach_both_pictures() -> None:
     judge = PixelPerfect.from_pretrained()
     test, ref = (x.requires_grad_(True) for x in pair(2, 300, 391))
     value = judge.difference(test, ref)
     found = torch.autograd.grad(value.sum(), (test, ref))
-    with by_tensors():
+    with at_most(Passes.NONE):
         plain = judge.difference(test, ref)
         expected = torch.autograd.grad(plain.sum(), (test, ref))
     torch.testing.assert_close(value, plain, rtol=1e-5, atol=1e-6)
@@ -242,7 +295,8 @@ def test_second_derivatives_and_torch_func_are_those_of_tensors() -> None:
     test, ref = pair(1, 32, 40)
 
     def value(x: torch.Tensor) -> torch.Tensor:
-        return judge.difference(nnf.interpolate(x, scale_factor=12.0, mode="bilinear"), large).sum()
+        test = nnf.interpolate(x, scale_factor=12.0, mode="bilinear")
+        return judge.difference(test, large).sum() + judge.score(test, large).sum()
 
     def twice(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         (first,) = torch.autograd.grad(value(x), x, create_graph=True)
@@ -253,7 +307,7 @@ def test_second_derivatives_and_torch_func_are_those_of_tensors() -> None:
     direction = torch.randn(test.shape, generator=torch.Generator().manual_seed(3))
     asking = test.clone().requires_grad_(True)
     found = twice(asking)
-    with by_tensors():
+    with at_most(Passes.NONE):
         expected = twice(asking)
     # Second derivatives of roots near zero keep two digits in float32, by tensors too.
     for one, other, share in zip(
@@ -293,10 +347,10 @@ def test_what_compiled_functions_take() -> None:
     assert compiles(picture, asking, differentiable=True)
     with torch.no_grad():
         assert compiles(picture, asking)
-        with by_tensors(), by_tensors(False):
+        with at_most(Passes.NONE), at_most(Passes.ALL):
             assert not compiles(picture)
     found = []
-    with by_tensors():  # of this thread alone
+    with at_most(Passes.NONE):  # of this thread alone
         thread = threading.Thread(target=lambda: found.append(compiles(picture)))
         thread.start()
         thread.join()

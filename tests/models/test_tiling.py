@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pixelperfect_models import judge as judge_module
 from pixelperfect_models.judge import PixelPerfect
 from pixelperfect_models.networks import build_distortion_network, build_scoring_network, scoring_network
-from pixelperfect_models.networks.compiled import by_tensors
+from pixelperfect_models.networks.compiled import Passes, at_most
 from pixelperfect_models.tiling import spans
 
 
@@ -226,7 +226,7 @@ def test_unknown_precision_is_named() -> None:
 
 def test_maps_of_large_pictures_are_pooled_in_parts_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     maps = torch.rand(2, 15, 40, 50, generator=torch.Generator().manual_seed(0))
-    with by_tensors():
+    with at_most(Passes.NONE):
         whole = scoring_network.pool_maps(maps)
         monkeypatch.setattr(scoring_network, "_POOLED_AT_ONCE", 9000)  # two channels at a time
         assert torch.equal(scoring_network.pool_maps(maps), whole)
