@@ -67,8 +67,12 @@ def compiles(
     if asks_for_gradient(*tensors) and not differentiable:
         return False
     plain = all(type(x) is torch.Tensor and x.device.type == "cpu" and x.dtype in kinds for x in tensors)
-    transformed = torch._C._functorch.peek_interpreter_stack() is not None  # torch.func's grad, jvp, vmap
-    return plain and not (transformed or torch._C._get_tracing_state() or torch.compiler.is_compiling())
+    return plain and not (transformed() or torch._C._get_tracing_state() or torch.compiler.is_compiling())
+
+
+def transformed() -> bool:
+    """Whether this is within ``torch.func``'s grad, jvp or vmap, which take no function of torch's autograd."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def asks_for_gradient(*tensors: torch.Tensor) -> bool:
