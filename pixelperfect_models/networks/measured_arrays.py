@@ -38,7 +38,6 @@ _COMBINED = np.array(
 )
 _ROOT = tuple(np.float32(x) for x in (mdsi.OF_ROOT, mdsi.OF_DEVIATION))
 
-
 _OF_LOG = np.float32(similarity.OF_LOG_ACTIVITY)
 
 
@@ -74,16 +73,20 @@ def views(picture: np.ndarray) -> list[np.ndarray]:
 
 def of_views(found: Views, upstream: Views) -> np.ndarray:
     """Derivatives with respect to the picture (3, h, w), given its views and those with respect to them."""
+    kernels = _kernels()
     colors: np.ndarray | None = None
     for view, given in zip(reversed(found), reversed(upstream), strict=True):
         here = np.zeros((3, *view.shape[1:]), np.float32)
         if colors is not None:
             _adjoints().spread(colors, 2, here, 0, colors.shape[1])
-        _adjoints().add_views(view, given, here)
+        slopes, middles = np.empty((2, *view.shape[1:]), np.float32), np.empty(view.shape[1:], np.float32)
+        kernels.fill_slopes(view[kernels.LUMA], *kernels.SCHARR, slopes[0], slopes[1])
+        kernels.local_mean(view[kernels.LUMA], middles)
+        _adjoints().add_views(view, slopes, middles, given, here)
         colors = here
     assert colors is not None
     picture = np.empty_like(colors)
-    _kernels().combine(colors, np.ascontiguousarray(_LMN.T), picture)
+    kernels.combine(colors, np.ascontiguousarray(_LMN.T), picture)
     return picture
 
 
@@ -221,15 +224,18 @@ def _add_shift(a: np.ndarray, b: np.ndarray, side: int, given: np.ndarray, found
 
 
 def _of_mean_deviation(a: np.ndarray, b: np.ndarray, given: np.ndarray) -> np.ndarray:
+    kernels = _kernels()
     combined, one, other = _combined(a, b)
     # Of two equal ones half of the smaller and half of the larger.
     smaller = np.where(one < other, 1.0, np.where(one > other, 0.0, 0.5))
     upstream = np.empty_like(combined)
     for plane, share, out in zip(combined, (smaller, 1.0 - smaller), upstream, strict=True):
         of_plane = share * given[0] + (1.0 - share) * given[1]
-        _adjoints().of_root_deviation(plane, *_ROOT, of_plane.astype(np.float32), out)
+        roots = kernels.fourth_roots(plane, _ROOT[0])
+        centers = np.array([kernels.mean(roots[0]), kernels.mean(roots[1])], np.float32)
+        _adjoints().of_root_deviation(plane, roots, centers, _ROOT, of_plane.astype(np.float32), out)
     found = np.zeros((3, *a.shape[1:]), np.float32)
-    _adjoints().add_combined_similarity(a, b, _LUMA, _COMBINED, upstream, found)
+    _adjoints().add_combined_similarity(a, b, kernels.luma_slopes(a, b, _LUMA), _LUMA, _COMBINED, upstream, found)
     return found
 
 

@@ -2,7 +2,8 @@
 
 An adjoint takes derivatives with respect to what a function gives, and adds those with respect to what it was given.
 Derivatives of roots, absolute values, maxima and clamps are torch's: none at the kink of an absolute value, half of
-each where two are equal. Values are float32, as there.
+each where two are equal. Values are float32, as there. No function of there is called from here: the compiler keeps its
+work by file, and would not notice that another file has changed.
 """
 
 from __future__ import annotations
@@ -18,16 +19,14 @@ from pixelperfect_models.networks.similarity_kernels import (
     DOWN,
     GRADIENT,
     LUMA,
+    PREWITT,
+    SCHARR,
     Array,
-    combine,
-    fill_slopes,
-    local_mean,
-    steepness,
 )
 
-_ZERO, _HALF, _ONE, _TWO, _THIRD = (np.float32(x) for x in (0.0, 0.5, 1.0, 2.0, 1.0 / 3.0))
-_QUARTER, _ROOT_HALF = np.float32(0.25), np.float32(0.5**0.5)
-_THREE_16, _TEN_16 = np.float32(3.0 / 16.0), np.float32(10.0 / 16.0)
+_ZERO, _QUARTER, _HALF, _ONE, _TWO = (np.float32(x) for x in (0.0, 0.25, 0.5, 1.0, 2.0))
+_SIDE, _MIDDLE = SCHARR
+_THIRD, _OTHER_THIRD = PREWITT
 
 
 @compiled
@@ -94,11 +93,12 @@ def _of_local_mean(plane: Array, found: Array) -> None:
 
 
 @compiled
-def add_views(views: Array, upstream: Array, found: Array) -> None:
-    """Of :func:`fill_views`, and of the colours themselves: ``upstream`` (7, h, w) added to ``found`` (3, h, w)."""
+def add_views(views: Array, slopes: Array, middles: Array, upstream: Array, found: Array) -> None:
+    """Of :func:`fill_views`, and of the colours themselves: ``upstream`` (7, h, w) added to ``found`` (3, h, w).
+
+    ``slopes`` (2, h, w) and ``middles`` (h, w) of :func:`fill_slopes` and :func:`local_mean`; both are overwritten.
+    """
     _, height, width = views.shape
-    slopes = np.empty((2, height, width), np.float32)
-    fill_slopes(views[LUMA], _THREE_16, _TEN_16, slopes[0], slopes[1])
     for y in range(height):
         of_gradient, gradient = upstream[GRADIENT, y], views[GRADIENT, y]
         for which in range(2):
@@ -106,17 +106,16 @@ def add_views(views: Array, upstream: Array, found: Array) -> None:
             for x in range(width):
                 sign = _ONE if row[x] > _ZERO else (-_ONE if row[x] < _ZERO else _ZERO)
                 row[x] = sign * of_slope[x] + row[x] * of_gradient[x] / gradient[x]
-    _add_slopes(slopes[0], slopes[1], _THREE_16, _TEN_16, found[LUMA])
-    mean, other = slopes[0], slopes[1]
+    _add_slopes(slopes[0], slopes[1], _SIDE, _MIDDLE, found[LUMA])
+    other = slopes[1]
     for y in range(height):
         row, of_activity, activity = other[y], upstream[ACTIVITY, y], views[ACTIVITY, y]
         for x in range(width):
             row[x] = of_activity[x] / (_TWO * activity[x])
     of_square = np.empty((height, width), np.float32)
     _of_local_mean(other, of_square)
-    local_mean(views[LUMA], mean)
     for y in range(height):
-        row, middle, luma = of_square[y], mean[y], views[LUMA, y]
+        row, middle, luma = of_square[y], middles[y], views[LUMA, y]
         for x in range(width):
             row[x] *= _TWO * (luma[x] - middle[x])
     _of_local_mean(of_square, other)
@@ -231,27 +230,22 @@ def add_cubic(plane: Array, center: np.float32, factors: Array, found: Array) ->
 
 @compiled
 def of_root_deviation(
-    combined: Array, under_root: np.float32, of_deviation: np.float32, upstream: Array, found: Array
+    combined: Array,
+    roots: Array,
+    centers: Array,
+    constants: tuple[np.float32, np.float32],
+    upstream: Array,
+    found: Array,
 ) -> None:
-    """Of :func:`root_deviation`: ``upstream`` (2,), of its two answers, to (h, w)."""
+    """Of :func:`root_deviation`: ``upstream`` (2,), of its two answers, to (h, w).
+
+    ``roots`` (2, h, w) of :func:`fourth_roots`, ``centers`` their means, ``constants`` as there.
+    """
     height, width = combined.shape
+    under_root, of_deviation = constants
     count = np.float32(height * width)
-    roots = np.empty((2, height, width), np.float32)
+    center, center_imaginary = centers
     sums = np.zeros(2, np.float64)
-    for y in range(height):
-        values, real, imaginary = combined[y], roots[0, y], roots[1, y]
-        for x in range(width):
-            root = np.sqrt(np.sqrt(np.sqrt(values[x] * values[x] + under_root)))
-            real[x] = root * _ROOT_HALF if values[x] < _ZERO else root
-        for x in range(width):
-            imaginary[x] = real[x] if values[x] < _ZERO else _ZERO
-        for which in range(2):
-            row, total = roots[which, y], _ZERO
-            for x in range(width):
-                total += row[x]
-            sums[which] += total
-    center, center_imaginary = np.float32(sums[0] / (height * width)), np.float32(sums[1] / (height * width))
-    sums[:] = 0.0
     away = np.empty((2, width), np.float32)
     for y in range(height):
         real, imaginary, off, off_imaginary = roots[0, y], roots[1, y], away[0], away[1]
@@ -264,7 +258,7 @@ def of_root_deviation(
             for x in range(width):
                 total += row[x]
             sums[which] += total
-    mean, mean_imaginary = np.float32(sums[0] / (height * width)), np.float32(sums[1] / (height * width))
+    drift, drift_imaginary = np.float32(sums[0] / (height * width)), np.float32(sums[1] / (height * width))
     deviation = upstream[0] / count
     # What the mean lacks of 1 is never below 0.
     lack = upstream[1] / count if center <= _ONE else _ZERO
@@ -273,12 +267,18 @@ def of_root_deviation(
         for x in range(width):
             apart, apart_imaginary = real[x] - center, imaginary[x] - center_imaginary
             length = np.sqrt(apart * apart + apart_imaginary * apart_imaginary + of_deviation)
-            of_real = deviation * (apart / length - mean) - lack
-            of_imaginary = deviation * (apart_imaginary / length - mean_imaginary)
+            of_real = deviation * (apart / length - drift) - lack
+            of_imaginary = deviation * (apart_imaginary / length - drift_imaginary)
             power = values[x] * values[x] + under_root
             # The root lies at 45 degrees below zero: its two parts are equal there.
             slope = _QUARTER * values[x] * real[x] / power
             out[x] = slope * (of_real + of_imaginary) if values[x] < _ZERO else slope * of_real
+
+
+@compiled
+def _steepness(across: Array, down: Array, epsilon: np.float32, found: Array) -> None:
+    for x in range(found.shape[0]):
+        found[x] = np.sqrt(across[x] * across[x] + down[x] * down[x] + epsilon)
 
 
 @compiled
@@ -289,27 +289,26 @@ def _alike_slope(x: np.float32, y: np.float32, constant: np.float32) -> np.float
 
 
 @compiled
-def add_combined_similarity(a: Array, b: Array, luma: Array, constants: Array, upstream: Array, found: Array) -> None:
-    """Of :func:`combined_similarity`: ``upstream`` (2, h, w) added to ``found``, (7, h, w), of which three change."""
+def add_combined_similarity(
+    a: Array, b: Array, slopes: Array, luma: Array, constants: Array, upstream: Array, found: Array
+) -> None:
+    """Of :func:`combined_similarity`: ``upstream`` (2, h, w) added to ``found`` (3, h, w).
+
+    ``slopes`` of :func:`luma_slopes`, which are overwritten.
+    """
     _, height, width = upstream.shape
     between, with_mean, chroma, share, epsilon = constants
-    plane = np.empty((1, height, width), np.float32)
-    slopes = np.empty((4, height, width), np.float32)
-    combine(a[:3], luma, plane)
-    fill_slopes(plane[0], _THIRD, _THIRD, slopes[0], slopes[1])
-    combine(b[:3], luma, plane)
-    fill_slopes(plane[0], _THIRD, _THIRD, slopes[2], slopes[3])
     rows = np.empty((6, width), np.float32)
     steep_a, steep_b, steep_mean, of_common, of_lean, power = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]
     for y in range(height):
         across_a, down_a, across_b, down_b = slopes[0, y], slopes[1, y], slopes[2, y], slopes[3, y]
-        steepness(across_a, down_a, epsilon, steep_a)
-        steepness(across_b, down_b, epsilon, steep_b)
+        _steepness(across_a, down_a, epsilon, steep_a)
+        _steepness(across_b, down_b, epsilon, steep_b)
         for x in range(width):
             across_b[x] = _HALF * (across_a[x] + across_b[x])
         for x in range(width):
             down_b[x] = _HALF * (down_a[x] + down_b[x])
-        steepness(across_b, down_b, epsilon, steep_mean)
+        _steepness(across_b, down_b, epsilon, steep_mean)
         plus, minus = upstream[0, y], upstream[1, y]
         for x in range(width):
             of_common[x] = plus[x] + minus[x]
@@ -340,11 +339,11 @@ def add_combined_similarity(a: Array, b: Array, luma: Array, constants: Array, u
         out = found[COLOR_2, y]
         for x in range(width):
             out[x] += of_common[x] * (second[x] - first[x] * alike[x])
-    plane[:] = _ZERO
-    _add_slopes(slopes[0], slopes[1], _THIRD, _THIRD, plane[0])
+    plane = np.zeros((height, width), np.float32)
+    _add_slopes(slopes[0], slopes[1], _THIRD, _OTHER_THIRD, plane)
     for which in range(3):
         weight = luma[0, which]
         for y in range(height):
-            row, out = plane[0, y], found[which, y]
+            row, out = plane[y], found[which, y]
             for x in range(width):
                 out[x] += weight * row[x]

@@ -21,8 +21,12 @@ Totals: TypeAlias = npt.NDArray[np.float64]
 LUMA, COLOR_1, COLOR_2, ACROSS, DOWN, GRADIENT, ACTIVITY = range(7)
 """Places of the views, as :func:`similarity.views` orders them."""
 
-_ONE, _TWO, _HALF, _THIRD, _ZERO = (np.float32(x) for x in (1.0, 2.0, 0.5, 1.0 / 3.0, 0.0))
-_THREE_16, _TEN_16 = np.float32(3.0 / 16.0), np.float32(10.0 / 16.0)
+SCHARR, PREWITT = ((np.float32(side), np.float32(1.0 - 2.0 * side)) for side in (3.0 / 16.0, 1.0 / 3.0))
+"""What :func:`fill_slopes` smooths by: the share of the neighbours and that of the middle."""
+
+_ONE, _TWO, _HALF, _ZERO = (np.float32(x) for x in (1.0, 2.0, 0.5, 0.0))
+_SIDE, _MIDDLE = SCHARR
+_THIRD, _OTHER_THIRD = PREWITT
 _ROOT_HALF = np.float32(math.sqrt(0.5))
 
 
@@ -102,7 +106,7 @@ def local_mean(plane: Array, found: Array) -> None:
 
 
 @compiled
-def steepness(across: Array, down: Array, epsilon: np.float32, found: Array) -> None:
+def _steepness(across: Array, down: Array, epsilon: np.float32, found: Array) -> None:
     for x in range(found.shape[0]):
         found[x] = np.sqrt(across[x] * across[x] + down[x] * down[x] + epsilon)
 
@@ -112,12 +116,12 @@ def fill_views(views: Array, epsilon: np.float32) -> None:
     """The four views that are made of luma, (7, h, w) in place: absolute slopes, gradient, activity."""
     luma = views[LUMA]
     height, width = luma.shape
-    fill_slopes(luma, _THREE_16, _TEN_16, views[ACROSS], views[DOWN])
+    fill_slopes(luma, _SIDE, _MIDDLE, views[ACROSS], views[DOWN])
     mean = np.empty_like(luma)
     local_mean(luma, mean)
     for y in range(height):
         across, down, here, middle = views[ACROSS, y], views[DOWN, y], luma[y], mean[y]
-        steepness(across, down, epsilon, views[GRADIENT, y])
+        _steepness(across, down, epsilon, views[GRADIENT, y])
         for x in range(width):
             across[x] = abs(across[x])
         for x in range(width):
@@ -268,6 +272,19 @@ def _alike(a: Array, b: Array, constant: np.float32, found: Array) -> None:
 
 
 @compiled
+def luma_slopes(a: Array, b: Array, luma: Array) -> Array:
+    """Prewitt's slopes of two pictures' luma, across and down, of the first and of the second: (4, h, w)."""
+    _, height, width = a.shape
+    plane = np.empty((1, height, width), np.float32)
+    found = np.empty((4, height, width), np.float32)
+    combine(a[:3], luma, plane)
+    fill_slopes(plane[0], _THIRD, _OTHER_THIRD, found[0], found[1])
+    combine(b[:3], luma, plane)
+    fill_slopes(plane[0], _THIRD, _OTHER_THIRD, found[2], found[3])
+    return found
+
+
+@compiled
 def combined_similarity(a: Array, b: Array, luma: Array, constants: Array, found: Array) -> None:
     """MDSI's combined similarity both ways round: views (7, h, w) of two pictures to (2, h, w).
 
@@ -276,23 +293,18 @@ def combined_similarity(a: Array, b: Array, luma: Array, constants: Array, found
     """
     _, height, width = found.shape
     between, with_mean, chroma, share, epsilon = constants
-    plane = np.empty((1, height, width), np.float32)
-    slopes = np.empty((4, height, width), np.float32)
-    combine(a[:3], luma, plane)
-    fill_slopes(plane[0], _THIRD, _THIRD, slopes[0], slopes[1])
-    combine(b[:3], luma, plane)
-    fill_slopes(plane[0], _THIRD, _THIRD, slopes[2], slopes[3])
+    slopes = luma_slopes(a, b, luma)
     rows = np.empty((5, width), np.float32)
     steep_a, steep_b, steep_mean, first, second = rows[0], rows[1], rows[2], rows[3], rows[4]
     for y in range(height):
         across_a, down_a, across_b, down_b = slopes[0, y], slopes[1, y], slopes[2, y], slopes[3, y]
-        steepness(across_a, down_a, epsilon, steep_a)
-        steepness(across_b, down_b, epsilon, steep_b)
+        _steepness(across_a, down_a, epsilon, steep_a)
+        _steepness(across_b, down_b, epsilon, steep_b)
         for x in range(width):
             first[x] = _HALF * (across_a[x] + across_b[x])
         for x in range(width):
             second[x] = _HALF * (down_a[x] + down_b[x])
-        steepness(first, second, epsilon, steep_mean)
+        _steepness(first, second, epsilon, steep_mean)
         _alike(steep_a, steep_mean, with_mean, first)
         _alike(steep_b, steep_mean, with_mean, second)
         lean = first
@@ -321,8 +333,8 @@ def combined_similarity(a: Array, b: Array, luma: Array, constants: Array, found
 
 
 @compiled
-def root_deviation(combined: Array, under_root: np.float32, of_deviation: np.float32) -> tuple[float, float]:
-    """Of the complex fourth root of (h, w): mean absolute deviation, and what its mean lacks of 1."""
+def fourth_roots(combined: Array, under_root: np.float32) -> Array:
+    """Complex fourth roots of (h, w), real and imaginary parts, (2, h, w): of negative values those at 45 degrees."""
     height, width = combined.shape
     roots = np.empty((2, height, width), np.float32)
     for y in range(height):
@@ -332,6 +344,14 @@ def root_deviation(combined: Array, under_root: np.float32, of_deviation: np.flo
             real[x] = root * _ROOT_HALF if values[x] < _ZERO else root
         for x in range(width):
             imaginary[x] = real[x] if values[x] < _ZERO else _ZERO
+    return roots
+
+
+@compiled
+def root_deviation(combined: Array, under_root: np.float32, of_deviation: np.float32) -> tuple[float, float]:
+    """Of the complex fourth root of (h, w): mean absolute deviation, and what its mean lacks of 1."""
+    height, width = combined.shape
+    roots = fourth_roots(combined, under_root)
     middle, middle_imaginary = mean(roots[0]), mean(roots[1])
     center, center_imaginary = np.float32(middle), np.float32(middle_imaginary)
     sums = np.zeros(width, np.float32)
