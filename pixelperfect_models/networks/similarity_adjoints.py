@@ -96,7 +96,7 @@ def _of_local_mean(plane: Array, found: Array) -> None:
 def add_views(views: Array, slopes: Array, middles: Array, upstream: Array, found: Array) -> None:
     """Of :func:`fill_views`, and of the colours themselves: ``upstream`` (7, h, w) added to ``found`` (3, h, w).
 
-    ``slopes`` (2, h, w) and ``middles`` (h, w) of :func:`fill_slopes` and :func:`local_mean`; both are overwritten.
+    ``slopes`` (2, h, w) and ``middles`` (h, w) of :func:`fill_slopes`, which is overwritten, and of :func:`local_mean`.
     """
     _, height, width = views.shape
     for y in range(height):
