@@ -16,13 +16,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as nnf
 from torch import nn
 
-from pixelperfect_models.networks.compiled import as_rows, asks_for_gradient, blank, by_tensors, compiles, each
+from pixelperfect_models.networks.compiled import (
+    KINDS,
+    as_rows,
+    asks_for_gradient,
+    blank,
+    by_tensors,
+    compiles,
+    each,
+    kernels,
+)
+
+_kernels = partial(kernels, "feature_kernels")
 
 
 def compress(difference: torch.Tensor, gain: torch.Tensor | float = 1.0) -> torch.Tensor:
@@ -55,8 +67,8 @@ class OddEvenMerge(nn.Module):
         self.even = nn.Conv2d(2 * channels, even_width or width, 1)
 
     def forward(self, test: torch.Tensor, ref: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if compiles(test, ref, differentiable=True) and not asks_for_gradient(self.log_gain):
-            difference, both = merged(test, ref, self.log_gain.detach().exp().flatten())
+        if compiles(test, ref, kinds=KINDS, differentiable=True) and not asks_for_gradient(self.log_gain):
+            difference, both = _merged(test, ref, self.log_gain.detach().exp().flatten())
             return self.odd(difference), self.even(both)
         # Under autocast the gain is float32, and would make all that follows so.
         difference = compress(test - ref, self.log_gain.exp().to(test.dtype))
@@ -66,7 +78,7 @@ class OddEvenMerge(nn.Module):
         return self.odd(difference), even
 
 
-def merged(test: torch.Tensor, ref: torch.Tensor, gains: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _merged(test: torch.Tensor, ref: torch.Tensor, gains: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """What the two streams of :class:`OddEvenMerge` are convolved of, by a compiled function.
 
     Args:
@@ -105,13 +117,6 @@ class _Merged(torch.autograd.Function):
 def _to_merge(test: torch.Tensor, ref: torch.Tensor, gains: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     difference = compress(test - ref, gains[:, None, None])
     return difference, torch.cat([test + ref, difference.abs()], dim=1)
-
-
-def _kernels() -> Any:
-    # Only where it is used: importing numba takes half a second, and not every command judges pictures.
-    from pixelperfect_models.networks import feature_kernels
-
-    return feature_kernels
 
 
 def resize(stream: torch.Tensor, size: Sequence[int]) -> torch.Tensor:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import IntEnum
 from functools import lru_cache, partial
+from importlib import import_module
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -39,6 +40,20 @@ class Passes(IntEnum):
     DIFFERENTIABLE = 1
     """Those that have a gradient, whether one is asked for or not."""
     ALL = 2
+
+
+_AT_MOST: ContextVar[Passes] = ContextVar("_AT_MOST", default=Passes.ALL)
+
+KINDS = (torch.float32, torch.bfloat16)
+"""Types of features that compiled functions take; of anything else they take float32 alone."""
+
+
+def kernels(module: str) -> Any:
+    """A module of compiled functions beside this one, imported only where it is used.
+
+    Importing numba takes half a second, and not every command judges pictures.
+    """
+    return import_module(f"pixelperfect_models.networks.{module}")
 
 
 @contextmanager
@@ -129,9 +144,6 @@ def together(calls: Sequence[Callable[[], Result]]) -> list[Result]:
         return [call() for call in calls]
     others = [_pool(os.getpid(), threads - 1).submit(call) for call in calls[1:]]
     return [calls[0](), *(other.result() for other in others)]
-
-
-_AT_MOST: ContextVar[Passes] = ContextVar("_AT_MOST", default=Passes.ALL)
 
 
 @lru_cache(maxsize=1)

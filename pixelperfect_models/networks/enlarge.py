@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as nnf
 
-from pixelperfect_models.networks.compiled import as_rows, by_tensors, compiles, in_rows, transformed
+from pixelperfect_models.networks.compiled import as_rows, by_tensors, compiles, in_rows, kernels, transformed
 
 # Four samples between two pixels' centres: share of the next pixel, from the half of a pixel before it to that after.
 BEFORE, AFTER = (0.625, 0.875), (0.125, 0.375)
@@ -28,12 +28,10 @@ def _by_interpolation(image: torch.Tensor) -> torch.Tensor:
 
 
 def _compiled(image: torch.Tensor) -> torch.Tensor:
-    from pixelperfect_models.networks import map_kernels  # importing numba takes half a second: only where it is used
-
     count, channels, height, width = image.shape
     found = torch.empty(count, channels, 4 * height, 4 * width)
     for rows, planes in zip(as_rows(image), found.numpy(), strict=True):
-        in_rows(height, map_kernels.enlarge_by_four, rows, planes)
+        in_rows(height, kernels("map_kernels").enlarge_by_four, rows, planes)
     return found
 
 

@@ -139,6 +139,17 @@ def join(rows: Rows, channels: int, energy: Rows, joined: Rows, positive: Rows, 
 
 
 @compiled
+def _along_row(values: Rows, columns: Any) -> Rows:
+    """(C,) for each of ``columns`` places: (columns * C,)."""
+    channels = np.uintp(values.shape[0])
+    row = np.empty(columns * channels, np.float32)
+    for x in range(columns):
+        for c in range(channels):
+            row[x * channels + c] = values[c]
+    return row
+
+
+@compiled
 def merge(test: Rows, ref: Rows, gains: Rows, odd: Rows, even: Rows, start: int, stop: int) -> None:
     """Features of test and reference, (h, w * C), to what the two streams are convolved of.
 
@@ -147,10 +158,7 @@ def merge(test: Rows, ref: Rows, gains: Rows, odd: Rows, even: Rows, start: int,
     """
     width = test.shape[1]
     channels, columns = np.uintp(gains.shape[0]), np.uintp(width // gains.shape[0])
-    gain, scaled = np.empty(width, np.float32), np.empty(width, np.float32)
-    for x in range(columns):
-        for c in range(channels):
-            gain[x * channels + c] = gains[c]
+    gain, scaled = _along_row(gains, columns), np.empty(width, np.float32)
     for y in range(start, stop):
         row, other, apart, both = test[y], ref[y], odd[y], even[y]
         for x in range(width):
@@ -177,11 +185,8 @@ def of_merge(
     """
     width = test.shape[1]
     channels, columns = np.uintp(gains.shape[0]), np.uintp(width // gains.shape[0])
-    rows = np.empty((4, width), np.float32)
-    gain, difference, of_sum, apart = rows[0], rows[1], rows[2], rows[3]
-    for x in range(columns):
-        for c in range(channels):
-            gain[x * channels + c] = gains[c]
+    gain, rows = _along_row(gains, columns), np.empty((3, width), np.float32)
+    difference, of_sum, apart = rows[0], rows[1], rows[2]
     for y in range(start, stop):
         row, other, of_odd, both = test[y], ref[y], odd[y], even[y]
         for x in range(width):

@@ -9,18 +9,18 @@ symmetries.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import torch
 import torch.nn.functional as nnf
 from torch import nn
 
-from pixelperfect_models.networks.antisymmetric import OddEvenMerge, merged, resize
-from pixelperfect_models.networks.compiled import as_rows, asks_for_gradient, blank, compiles, each
+from pixelperfect_models.networks.antisymmetric import resize
+from pixelperfect_models.networks.compiled import KINDS, as_rows, asks_for_gradient, blank, compiles, each, kernels
 from pixelperfect_models.networks.decoders import PyramidDecoder, double, fit
 from pixelperfect_models.networks.encoders import LOG_FLOOR, LOG_SCALE, LOG_SHIFT, CompactEncoder
 
-KINDS = (torch.float32, torch.bfloat16)
+_kernels = partial(kernels, "feature_kernels")
 
 
 def encodes(encoder: nn.Module, image: torch.Tensor) -> bool:
@@ -57,16 +57,14 @@ def encode(encoder: CompactEncoder, image: torch.Tensor) -> list[torch.Tensor]:
 
 def decode(decoder: PyramidDecoder, test: list[torch.Tensor], ref: list[torch.Tensor]) -> torch.Tensor:
     """:class:`PyramidDecoder` of two pictures' features, N each: logits (N, K, h, w) at stride 4."""
-    odd, even = _merge(decoder.fine, test[0], ref[0])
+    odd, even = decoder.fine(test[0], ref[0])
     x = blank(even, 2 * decoder.width)
     each(_kernels().positive_and_magnitude, even, as_rows(even), as_rows(odd), decoder.width, as_rows(x))
     levels: list[torch.Tensor] = []
     for index, (down, stage) in enumerate(zip(decoder.down, decoder.stages, strict=True)):
         x = down(nnf.relu(x) if index > 0 else x)
         if index < len(decoder.merges):
-            merge = decoder.merges[index]
-            assert isinstance(merge, OddEvenMerge)
-            odd_here, even_here = _merge(merge, test[index + 1], ref[index + 1])
+            odd_here, even_here = decoder.merges[index](test[index + 1], ref[index + 1])
             x = even_here.add_(fit(x, even_here.shape[-2:])).add_(decoder.enter[index](odd_here.abs()))
             odd = _add_resized(odd_here, odd)
         x = stage(x)
@@ -81,11 +79,6 @@ def decode(decoder: PyramidDecoder, test: list[torch.Tensor], ref: list[torch.Te
     # The gate's factor of two, to the bit, on the few weights that read it.
     direction = nnf.conv2d(odd, 2.0 * decoder.direction.weight, padding=1)
     return direction.tanh_() * decoder.magnitude(even)
-
-
-def _merge(merge: OddEvenMerge, test: torch.Tensor, ref: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    difference, both = merged(test, ref, merge.log_gain.detach().exp().flatten())
-    return merge.odd(difference), merge.even(both)
 
 
 def _log_energy(x: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
@@ -112,10 +105,3 @@ def _add_doubled(coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
 def _kind(image: torch.Tensor) -> torch.dtype:
     """What convolutions of ``image`` compute in."""
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else image.dtype
-
-
-def _kernels() -> Any:
-    # Only where it is used: importing numba takes half a second, and not every command judges pictures.
-    from pixelperfect_models.networks import feature_kernels
-
-    return feature_kernels

@@ -7,14 +7,14 @@ scale; :mod:`similarity_kernels` has the passes, :mod:`similarity_adjoints` thos
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
 from pixelperfect_models.networks import mean_deviation as mdsi
 from pixelperfect_models.networks import similarity
-from pixelperfect_models.networks.compiled import in_rows, together
+from pixelperfect_models.networks.compiled import in_rows, kernels, together
 
 Views = Sequence[np.ndarray]
 
@@ -41,6 +41,10 @@ _ROOT = tuple(np.float32(x) for x in (mdsi.OF_ROOT, mdsi.OF_DEVIATION))
 _OF_LOG = np.float32(similarity.OF_LOG_ACTIVITY)
 
 
+_kernels = partial(kernels, "similarity_kernels")
+_adjoints = partial(kernels, "similarity_adjoints")
+
+
 def block_mean(picture: np.ndarray, side: int) -> np.ndarray:
     """Means over squares: (C, H, W) to (C, H // side, W // side)."""
     found = np.empty((picture.shape[0], picture.shape[1] // side, picture.shape[2] // side), np.float32)
@@ -48,45 +52,43 @@ def block_mean(picture: np.ndarray, side: int) -> np.ndarray:
     return found
 
 
-def of_block_mean(upstream: np.ndarray, side: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Derivatives with respect to the picture, of ``shape``, given those with respect to :func:`block_mean`."""
-    found = np.zeros(shape, np.float32)
+def add_block_mean(upstream: np.ndarray, side: int, found: np.ndarray) -> None:
+    """Adds to ``found`` the derivatives with respect to the picture, given those with respect to :func:`block_mean`."""
     in_rows(upstream.shape[1], _adjoints().spread, upstream, side, found)
-    return found
 
 
 def views(picture: np.ndarray) -> list[np.ndarray]:
     """:func:`similarity.views` of (3, h, w)."""
-    kernels = _kernels()
+    passes = _kernels()
     found: list[np.ndarray] = []
     height, width = picture.shape[1:]
     for level in range(similarity.LEVELS):
         here = np.empty((similarity.CHANNELS, height >> level, width >> level), np.float32)
         if level == 0:
-            kernels.combine(picture, _LMN, here[:3])
+            passes.combine(picture, _LMN, here[:3])
         else:
-            kernels.block_means(found[-1][:3], 2, here[:3], 0, height >> level)
-        kernels.fill_views(here, np.float32(similarity.OF_ROOT))
+            passes.block_means(found[-1][:3], 2, here[:3], 0, height >> level)
+        passes.fill_views(here, np.float32(similarity.OF_ROOT))
         found.append(here)
     return found
 
 
 def of_views(found: Views, upstream: Views) -> np.ndarray:
     """Derivatives with respect to the picture (3, h, w), given its views and those with respect to them."""
-    kernels = _kernels()
+    passes = _kernels()
     colors: np.ndarray | None = None
     for view, given in zip(reversed(found), reversed(upstream), strict=True):
         here = np.zeros((3, *view.shape[1:]), np.float32)
         if colors is not None:
             _adjoints().spread(colors, 2, here, 0, colors.shape[1])
         slopes, middles = np.empty((2, *view.shape[1:]), np.float32), np.empty(view.shape[1:], np.float32)
-        kernels.fill_slopes(view[kernels.LUMA], *kernels.SCHARR, slopes[0], slopes[1])
-        kernels.local_mean(view[kernels.LUMA], middles)
+        passes.fill_slopes(view[passes.LUMA], *passes.SCHARR, slopes[0], slopes[1])
+        passes.local_mean(view[passes.LUMA], middles)
         _adjoints().add_views(view, slopes, middles, given, here)
         colors = here
     assert colors is not None
     picture = np.empty_like(colors)
-    kernels.combine(colors, np.ascontiguousarray(_LMN.T), picture)
+    passes.combine(colors, np.ascontiguousarray(_LMN.T), picture)
     return picture
 
 
@@ -119,11 +121,11 @@ def _pooled_unlikeness(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
 
 def _unlikeness(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Maps (10, h, w), and the weight of edges (h, w)."""
-    kernels = _kernels()
+    passes = _kernels()
     maps = np.empty((similarity.MAPS, *a.shape[1:]), np.float32)
     weight = np.empty(a.shape[1:], np.float32)
-    kernels.fill_unlikeness(a, b, _UNLIKENESS, maps, weight)
-    logs = (np.log(x[kernels.ACTIVITY] ** 2 + _OF_LOG) for x in (a, b))
+    passes.fill_unlikeness(a, b, _UNLIKENESS, maps, weight)
+    logs = (np.log(x[passes.ACTIVITY] ** 2 + _OF_LOG) for x in (a, b))
     np.abs(np.subtract(*logs), out=maps[-1])
     return maps, weight
 
@@ -224,29 +226,16 @@ def _add_shift(a: np.ndarray, b: np.ndarray, side: int, given: np.ndarray, found
 
 
 def _of_mean_deviation(a: np.ndarray, b: np.ndarray, given: np.ndarray) -> np.ndarray:
-    kernels = _kernels()
+    passes = _kernels()
     combined, one, other = _combined(a, b)
     # Of two equal ones half of the smaller and half of the larger.
     smaller = np.where(one < other, 1.0, np.where(one > other, 0.0, 0.5))
     upstream = np.empty_like(combined)
     for plane, share, out in zip(combined, (smaller, 1.0 - smaller), upstream, strict=True):
         of_plane = share * given[0] + (1.0 - share) * given[1]
-        roots = kernels.fourth_roots(plane, _ROOT[0])
-        centers = np.array([kernels.mean(roots[0]), kernels.mean(roots[1])], np.float32)
+        roots = passes.fourth_roots(plane, _ROOT[0])
+        centers = np.array([passes.mean(roots[0]), passes.mean(roots[1])], np.float32)
         _adjoints().of_root_deviation(plane, roots, centers, _ROOT, of_plane.astype(np.float32), out)
     found = np.zeros((3, *a.shape[1:]), np.float32)
-    _adjoints().add_combined_similarity(a, b, kernels.luma_slopes(a, b, _LUMA), _LUMA, _COMBINED, upstream, found)
+    _adjoints().add_combined_similarity(a, b, passes.luma_slopes(a, b, _LUMA), _LUMA, _COMBINED, upstream, found)
     return found
-
-
-def _kernels() -> Any:
-    # Only where it is used: importing numba takes half a second, and not every command judges pictures.
-    from pixelperfect_models.networks import similarity_kernels
-
-    return similarity_kernels
-
-
-def _adjoints() -> Any:
-    from pixelperfect_models.networks import similarity_adjoints
-
-    return similarity_adjoints

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from pixelperfect_models.networks.compiled import as_rows, blank, by_tensors, each
+from pixelperfect_models.networks.compiled import as_rows, blank, by_tensors, each, kernels
+
+_kernels = partial(kernels, "map_kernels")
 
 
 def signed_sums(maps: torch.Tensor) -> torch.Tensor:
@@ -39,10 +42,3 @@ def _sums(maps: torch.Tensor) -> torch.Tensor:
     signed = 2.0 * maps - 1.0
     powers = (signed, *(x.clamp(min=0.0).square().square() for x in (signed, -signed)))
     return torch.stack([x.double().sum((2, 3)) for x in powers])
-
-
-def _kernels() -> Any:
-    # Only where it is used: importing numba takes half a second, and not every command judges pictures.
-    from pixelperfect_models.networks import map_kernels
-
-    return map_kernels

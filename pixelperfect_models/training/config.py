@@ -68,9 +68,8 @@ class DistortionTraining(Schedule):
     emphasis: dict[str, PositiveFloat] = Field(default={}, description="how often a type is drawn against the others")
     start_from: str | None = Field(default=None, description="folder of weights to start from, or `shipped`")
     narrowed_from: str | None = Field(
-        default=None, description="folder of a wider network's weights (or `shipped`), of which the channels that "
-        "count most are where this one starts"
-    )  # fmt: skip
+        default=None, description="folder of a wider network's weights, or `shipped`: its most telling channels start"
+    )
     teacher: str | None = Field(
         default=None, description="folder of weights (or `shipped`) whose maps are learned beside the targets"
     )
