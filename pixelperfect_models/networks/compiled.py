@@ -5,22 +5,19 @@ Every one has a counterpart on tensors, which defines what it does. Some have a 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import IntEnum
-from functools import lru_cache, partial
 from importlib import import_module
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
+from pixelperfect_models.networks.threads import in_rows
+
 Function = TypeVar("Function", bound=Callable)
-Result = TypeVar("Result")
 
 
 def compiled(function: Function) -> Function:
@@ -128,25 +125,3 @@ def each(kernel: Callable[..., None], by: torch.Tensor, *arguments: Any) -> None
     for index in range(by.shape[0]):
         own = [argument[index] if isinstance(argument, list) else argument for argument in arguments]
         in_rows(by.shape[-2], kernel, *own)
-
-
-def in_rows(rows: int, kernel: Callable[..., None], *arguments: Any) -> None:
-    """``kernel(*arguments, start, stop)`` for all of ``rows``, shared by as many threads as torch has."""
-    threads = min(torch.get_num_threads(), rows)
-    cuts = pairwise(rows * part // threads for part in range(threads + 1))
-    together([partial(kernel, *arguments, *cut) for cut in cuts])
-
-
-def together(calls: Sequence[Callable[[], Result]]) -> list[Result]:
-    """What calls to compiled functions give, made on as many threads as torch has, the first of them on this one."""
-    threads = torch.get_num_threads()
-    if threads == 1 or len(calls) == 1:
-        return [call() for call in calls]
-    others = [_pool(os.getpid(), threads - 1).submit(call) for call in calls[1:]]
-    return [calls[0](), *(other.result() for other in others)]
-
-
-@lru_cache(maxsize=1)
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    # By process: threads do not survive a fork.
-    return ThreadPoolExecutor(threads, thread_name_prefix="kernels")

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as nnf
 
-from pixelperfect_models.networks.compiled import as_rows, by_tensors, compiles, in_rows, kernels, transformed
+from pixelperfect_models.networks.compiled import as_rows, by_tensors, compiles, kernels, transformed
+from pixelperfect_models.networks.threads import in_rows
 
 # Four samples between two pixels' centres: share of the next pixel, from the half of a pixel before it to that after.
 BEFORE, AFTER = (0.625, 0.875), (0.125, 0.375)

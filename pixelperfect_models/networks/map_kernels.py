@@ -9,11 +9,16 @@ import numpy.typing as npt
 
 from pixelperfect_models.networks.compiled import compiled
 from pixelperfect_models.networks.enlarge import AFTER, BEFORE
+from pixelperfect_models.networks.streaming import LANES, LINE, blend_line, finish_lines
 
 Array: TypeAlias = npt.NDArray[np.float32]
 Totals: TypeAlias = npt.NDArray[np.float64]
 
 _BEFORE_1, _BEFORE_2, _AFTER_1, _AFTER_2 = (np.float32(x) for x in (*BEFORE, *AFTER))
+
+_PAST_CACHES = 2_000_000
+"""Values from which on enlarged maps are written past the caches: whoever reads smaller ones finds them there."""
+
 _ONE, _TWO, _FOUR, _ZERO = (np.float32(x) for x in (1.0, 2.0, 4.0, 0.0))
 
 
@@ -69,6 +74,7 @@ def enlarge_by_four(rows: Array, found: Array, start: int, stop: int) -> None:
     """
     height = rows.shape[0]
     channels, _, width = found.shape
+    past = found.size >= _PAST_CACHES
     # Rows above, here and below, enlarged along the row; each is made once and stays for three steps.
     wide, padded = np.empty((3, channels, width), np.float32), np.empty(width // 4 + 2, np.float32)
     for y in range(max(start - 1, 0), min(start + 1, height)):
@@ -78,10 +84,11 @@ def enlarge_by_four(rows: Array, found: Array, start: int, stop: int) -> None:
             _widen(rows[y + 1], padded, wide[(y + 1) % 3])
         above, here, below = wide[max(y - 1, 0) % 3], wide[y % 3], wide[min(y + 1, height - 1) % 3]
         for k in range(channels):
-            _blend(above[k], here[k], _BEFORE_1, found[k, 4 * y])
-            _blend(above[k], here[k], _BEFORE_2, found[k, 4 * y + 1])
-            _blend(here[k], below[k], _AFTER_1, found[k, 4 * y + 2])
-            _blend(here[k], below[k], _AFTER_2, found[k, 4 * y + 3])
+            _blend(above[k], here[k], _BEFORE_1, past, found[k, 4 * y])
+            _blend(above[k], here[k], _BEFORE_2, past, found[k, 4 * y + 1])
+            _blend(here[k], below[k], _AFTER_1, past, found[k, 4 * y + 2])
+            _blend(here[k], below[k], _AFTER_2, past, found[k, 4 * y + 3])
+    finish_lines()
 
 
 @compiled
@@ -104,6 +111,16 @@ def _widen(row: Array, padded: Array, found: Array) -> None:
 
 
 @compiled
-def _blend(first: Array, second: Array, share: np.float32, found: Array) -> None:
-    for x in range(found.shape[0]):
+def _blend(first: Array, second: Array, share: np.float32, past: bool, found: Array) -> None:
+    """Of whole cache lines where they go past the caches, the ends of a row and all others in the ordinary way."""
+    columns = found.shape[0]
+    start = min((-found.ctypes.data % LINE) // 4, columns) if past else columns
+    stop = start + (columns - start) // LANES * LANES
+    for x in range(start):
+        found[x] = first[x] + share * (second[x] - first[x])
+    one, other, out = np.uintp(first.ctypes.data), np.uintp(second.ctypes.data), np.uintp(found.ctypes.data)
+    for x in range(start, stop, LANES):
+        place = np.uintp(4 * x)
+        blend_line(one + place, other + place, share, out + place)
+    for x in range(stop, columns):
         found[x] = first[x] + share * (second[x] - first[x])

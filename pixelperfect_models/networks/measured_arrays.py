@@ -14,7 +14,8 @@ import numpy as np
 
 from pixelperfect_models.networks import mean_deviation as mdsi
 from pixelperfect_models.networks import similarity
-from pixelperfect_models.networks.compiled import in_rows, kernels, together
+from pixelperfect_models.networks.compiled import kernels
+from pixelperfect_models.networks.threads import in_rows, together
 
 Views = Sequence[np.ndarray]
 

@@ -1,0 +1,88 @@
+"""Calls to compiled functions side by side, on the threads that torch's own operations run on.
+
+Those threads wait for their next work by spinning for some milliseconds. Threads of any other pool would meanwhile
+share the cores with them: passes between two convolutions took twice as long so. OpenMP gives a caller the same team
+for every parallel region, so a region of ours runs on torch's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+Result = TypeVar("Result")
+
+_Region = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_Parallel = Callable[[Callable[[object], None], None, int, int], None]
+
+_PROCESS = os.getpid()
+
+
+def in_rows(rows: int, kernel: Callable[..., None], *arguments: object) -> None:
+    """``kernel(*arguments, start, stop)`` for all of ``rows``, shared by as many threads as torch has."""
+    threads = min(torch.get_num_threads(), rows)
+    cuts = pairwise(rows * part // threads for part in range(threads + 1))
+    together([partial(kernel, *arguments, *cut) for cut in cuts])
+
+
+def together(calls: Sequence[Callable[[], Result]]) -> list[Result]:
+    """What calls to compiled functions give, in their order, made on as many threads as torch has.
+
+    They begin in their order: the longest should be first. What one of them raises is raised when all have ended.
+    """
+    threads = min(torch.get_num_threads(), len(calls))
+    if threads <= 1:
+        return [call() for call in calls]
+    # OpenMP's threads do not survive a fork.
+    parallel = _openmp() if os.getpid() == _PROCESS else None
+    if parallel is None:
+        others = [_pool(os.getpid(), threads - 1).submit(call) for call in calls[1:]]
+        return [calls[0](), *(other.result() for other in others)]
+    found: dict[int, Result] = {}
+    errors: list[BaseException] = []
+    waiting = list(enumerate(calls))[::-1]
+
+    def work(_: object) -> None:
+        # Each thread takes the next call until none is left: a team may have fewer threads than wanted.
+        while True:
+            try:
+                index, call = waiting.pop()
+            except IndexError:
+                return
+            try:
+                found[index] = call()
+            except BaseException as error:  # ctypes would print it and go on
+                errors.append(error)
+
+    parallel(_Region(work), None, threads, 0)
+    if errors:
+        raise errors[0]
+    return [found[index] for index in range(len(calls))]
+
+
+@lru_cache(maxsize=1)
+def _openmp() -> _Parallel | None:
+    """How torch's OpenMP is asked for a parallel region; None where torch has another, or none."""
+    library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    try:
+        # A symbol of the library that torch's depends on: whichever OpenMP that is. GNU's, and LLVM's by the same name.
+        parallel = ctypes.CDLL(str(library)).GOMP_parallel
+    except (OSError, AttributeError):
+        return None
+    parallel.argtypes = [_Region, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    parallel.restype = None
+    return parallel  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=1)
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    # By process: threads do not survive a fork.
+    return ThreadPoolExecutor(threads, thread_name_prefix="kernels")
