@@ -43,10 +43,7 @@ class DistortionNetwork(nn.Module):
         bottom, right = -image.shape[-2] % stride, -image.shape[-1] % stride
         if bottom or right:
             image = nnf.pad(image, (0, right, 0, bottom), mode="replicate")
-        if inference.encodes(self.encoder, image):
-            assert isinstance(self.encoder, CompactEncoder)
-            return inference.encode(self.encoder, image)
-        return self.encoder(image.contiguous(memory_format=torch.channels_last))
+        return self.encoder(image)
 
     def decode(self, test: list[torch.Tensor], ref: list[torch.Tensor]) -> torch.Tensor:
         """Logits (N, K, h, w) at stride 4 of the padded pictures; a reference batch of one serves every test."""

@@ -15,9 +15,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pixelperfect_models.errors import UserError, suggest
-
-LOG_SCALE, LOG_SHIFT = 0.15, 0.5
-LOG_FLOOR = 5e-6  # that of 8-bit rounding, (1 / 255)^2 / 12 in the units of the input
+from pixelperfect_models.networks import stem
+from pixelperfect_models.networks.energy import joined, log_energy, log_energy_and_positive
 
 
 class ResidualBlock(nn.Module):
@@ -45,14 +44,16 @@ class FineStem(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.filters = nn.Conv2d(3, width, 6, stride=2, padding=2)
+        self.filters = stem.filters(width)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(N, 3, H, W) in [0, 1], even sides, to (N, width, H / 2, W / 2) and (N, width, H / 4, W / 4)."""
-        # Twice the weights on x - 1/2 are the weights on 2 x - 1, and one pass over the picture less, either way.
-        filters = self.filters
-        x = nnf.conv2d(image - 0.5, 2.0 * filters.weight, filters.bias, filters.stride, filters.padding)
+        x = self.filtered(image)
         return x, log_energy(x)
+
+    def filtered(self, image: torch.Tensor) -> torch.Tensor:
+        """The first of these."""
+        return stem.filtered(image, self.filters)
 
 
 class CompactEncoder(nn.Module):
@@ -83,14 +84,16 @@ class CompactEncoder(nn.Module):
         )
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
-        x, energy = self.stem(image)
+        x = self.stem.filtered(image)
+        energy, read = log_energy_and_positive(x)
         features: list[torch.Tensor] = []
-        for index, (reduce, stage) in enumerate(zip(self.reduce, self.stages, strict=True)):
-            read = nnf.relu(x) if index == 0 else torch.cat([nnf.relu(x), energy], dim=1)
-            energy = energy if index == 0 else log_energy(x)
+        for reduce, stage in list(zip(self.reduce, self.stages, strict=True))[:-1]:
             x = stage(reduce(read))
-            features.append(torch.cat([x, energy.to(x.dtype)], dim=1))
-        return features
+            feature, read = joined(x, energy)
+            features.append(feature)
+            energy = log_energy(x)
+        x = self.stages[-1](self.reduce[-1](read))
+        return [*features, torch.cat([x, energy.to(x.dtype)], dim=1)]
 
     def reaches(self) -> tuple[int, ...] | None:
         """For the features at strides 4, 8, ...: how many pixels away the picture can still move one, at most."""
@@ -106,12 +109,6 @@ class CompactEncoder(nn.Module):
             here += 2 * step * len(stage)  # type: ignore[arg-type]
             reaches.append(max(here, energy))
         return tuple(reaches)
-
-
-def log_energy(x: torch.Tensor) -> torch.Tensor:
-    """Log of the energy of each channel in 4 x 4 neighbourhoods, roughly in [-1, 1]; sides are halved."""
-    energy = nnf.avg_pool2d(x * x, 4, stride=2, padding=1, count_include_pad=False)
-    return LOG_SCALE * torch.log(energy + LOG_FLOOR) + LOG_SHIFT
 
 
 class TimmEncoder(nn.Module):
@@ -147,7 +144,8 @@ class TimmEncoder(nn.Module):
         x, energy = self.stem(image)
         features: list[torch.Tensor] = []
         infos = self.body.feature_info.channels()
-        for channels, feature in list(zip(infos, self.body(image * 2.0 - 1.0), strict=True))[self.skip :]:
+        found = self.body((image * 2.0 - 1.0).contiguous(memory_format=torch.channels_last))
+        for channels, feature in list(zip(infos, found, strict=True))[self.skip :]:
             nhwc = feature.shape[-1] == channels and feature.shape[1] != channels
             features.append(feature.permute(0, 3, 1, 2).contiguous() if nhwc else feature)
         features[0] = torch.cat([features[0], self.down(nnf.relu(x)), energy.to(features[0].dtype)], dim=1)

@@ -15,7 +15,7 @@ from numba.extending import overload
 
 from pixelperfect_models.networks.compiled import compiled
 
-_ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+_ZERO, _HALF, _ONE, _TWO = (np.float32(x) for x in (0.0, 0.5, 1.0, 2.0))
 _NEAR, _FAR = np.float32(0.75), np.float32(0.25)
 
 Rows = np.ndarray[Any, Any]
@@ -67,6 +67,21 @@ def center(planes: Rows, found: Rows, start: int, stop: int) -> None:
 
 
 @compiled
+def spread_squares(rows: Rows, planes: Rows, start: int, stop: int) -> None:
+    """Rows (h, w * 12), the three colours of the four pixels of each square, to planes (3, 2 h, 2 w)."""
+    columns = np.uintp(rows.shape[1] // 12)
+    for y in range(start, stop):
+        row = rows[y]
+        for k in range(6):
+            down, color = k // 3, k % 3
+            out = planes[color, 2 * y + down]
+            first = np.uintp(6 * down + color)
+            for x in range(columns):
+                out[x + x] = row[np.uintp(12) * x + first]
+                out[x + x + np.uintp(1)] = row[np.uintp(12) * x + first + np.uintp(3)]
+
+
+@compiled
 def _add_squares(rows: Rows, source: int, sums: Rows) -> None:
     if 0 <= source < rows.shape[0]:
         row = rows[source]
@@ -115,6 +130,62 @@ def energy_and_positive(rows: Rows, channels: int, energy: Rows, positive: Rows,
 
 
 @compiled
+def of_energy_and_positive(
+    rows: Rows, channels: int, of_energy: Rows, of_positive: Rows, found: Rows, start: int, stop: int
+) -> None:
+    """Derivatives with respect to ``rows``, from those with respect to what :func:`energy_and_positive` gives.
+
+    ``of_energy``: (h, w * C), float32; ``of_positive``: (2 h, 2 w * C), or without rows where it was not asked for.
+    """
+    height, width = rows.shape
+    columns = width // channels
+    places, count = np.uintp(columns // 2), np.uintp(channels)
+    # Shares of three rows of neighbourhoods, with empty ones at either side, and of the two that hold a row's pixels.
+    shares, sums = np.zeros((3, width // 2 + 2 * channels), np.float32), np.empty(width // 2 + 2 * channels, np.float32)
+    total = np.empty(width, np.float32)
+    for y in range(start - 1, start + 1):
+        _share(of_energy, y, height, columns, count, shares[y % 3])
+    for y in range(start, stop):
+        _share(of_energy, y + 1, height, columns, count, shares[(y + 1) % 3])
+        here = shares[y % 3]
+        for down in range(2):
+            other, row, out = shares[(y - 1 + 2 * down) % 3], rows[2 * y + down], found[2 * y + down]
+            for x in range(sums.shape[0]):
+                sums[x] = here[x] + other[x]
+            for x in range(places):
+                left, twice = x * count, (x + x) * count
+                for c in range(count + count):
+                    total[twice + c] = sums[left + c]
+                for c in range(count):
+                    total[twice + c] += sums[left + count + c]
+                for c in range(count):
+                    total[twice + count + c] += sums[left + count + count + c]
+            for x in range(width):
+                total[x] *= _get(row, x)
+            if of_positive.shape[0] > 0:
+                given = of_positive[2 * y + down]
+                for x in range(width):
+                    total[x] += _get(given, x) if _get(row, x) > _ZERO else _ZERO
+            for x in range(width):
+                _put(out, x, total[x])
+
+
+@compiled
+def _share(of_energy: Rows, y: int, height: int, columns: int, count: Any, found: Rows) -> None:
+    """Twice the derivatives at a row of neighbourhoods, by the size of each; none outside the picture."""
+    if y < 0 or y >= of_energy.shape[0]:
+        found[:] = _ZERO
+        return
+    row, inner = of_energy[y], found[count:]
+    tall = min(2 * y + 3, height) - max(2 * y - 1, 0)
+    for x in range(np.uintp(columns // 2)):
+        share = _TWO / np.float32(tall * (min(2 * int(x) + 3, columns) - max(2 * int(x) - 1, 0)))
+        here = x * count
+        for c in range(count):
+            inner[here + c] = row[here + c] * share
+
+
+@compiled
 def join(rows: Rows, channels: int, energy: Rows, joined: Rows, positive: Rows, start: int, stop: int) -> None:
     """``rows`` (h, w * C) and ``energy`` (h, w * E), float32, side by side, and the same with ``rows`` above zero only.
 
@@ -136,6 +207,33 @@ def join(rows: Rows, channels: int, energy: Rows, joined: Rows, positive: Rows, 
                 _put(out, there + c, extra[here + c])
             for c in range(others):
                 _put(above, there + c, extra[here + c])
+
+
+@compiled
+def of_join(
+    rows: Rows,
+    channels: int,
+    of_joined: Rows,
+    of_positive: Rows,
+    of_rows: Rows,
+    of_energy: Rows,
+    start: int,
+    stop: int,
+) -> None:
+    """Derivatives with respect to what :func:`join` was given, from those with respect to what it gave."""
+    columns = rows.shape[1] // channels
+    own, others = np.uintp(channels), np.uintp(of_energy.shape[1] // columns)
+    both = own + others
+    for y in range(start, stop):
+        row, plain, above, out, extra = rows[y], of_joined[y], of_positive[y], of_rows[y], of_energy[y]
+        for x in range(np.uintp(columns)):
+            here, there = x * own, x * both
+            for c in range(own):
+                more = _get(above, there + c) if _get(row, here + c) > _ZERO else _ZERO
+                _put(out, here + c, _get(plain, there + c) + more)
+            here, there = x * others, there + own
+            for c in range(others):
+                extra[here + c] = _get(plain, there + c) + _get(above, there + c)
 
 
 @compiled

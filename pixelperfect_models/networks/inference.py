@@ -18,41 +18,14 @@ from torch import nn
 from pixelperfect_models.networks.antisymmetric import resize
 from pixelperfect_models.networks.compiled import KINDS, as_rows, asks_for_gradient, blank, compiles, each, kernels
 from pixelperfect_models.networks.decoders import PyramidDecoder, double, fit
-from pixelperfect_models.networks.encoders import LOG_FLOOR, LOG_SCALE, LOG_SHIFT, CompactEncoder
 
 _kernels = partial(kernels, "feature_kernels")
-
-
-def encodes(encoder: nn.Module, image: torch.Tensor) -> bool:
-    """Whether :func:`encode` can take this picture."""
-    ours = type(encoder) is CompactEncoder and not asks_for_gradient(*encoder.parameters())
-    return ours and compiles(image) and _kind(image) in KINDS
 
 
 def decodes(decoder: nn.Module, features: Sequence[torch.Tensor]) -> bool:
     """Whether :func:`decode` can take these features, of both pictures."""
     ours = type(decoder) is PyramidDecoder and not asks_for_gradient(*decoder.parameters())
     return ours and compiles(*features, kinds=KINDS)
-
-
-def encode(encoder: CompactEncoder, image: torch.Tensor) -> list[torch.Tensor]:
-    """:class:`CompactEncoder` of (N, 3, H, W), float32 in [0, 1], sides a multiple of its stride."""
-    centered = blank(image, 3, 1.0, _kind(image))
-    each(_kernels().center, centered, list(image.contiguous().numpy()), as_rows(centered))
-    filters = encoder.stem.filters
-    # Twice the weights on x - 1/2 are the weights on 2 x - 1, to the bit.
-    x = nnf.conv2d(centered, 2.0 * filters.weight, filters.bias, stride=2, padding=2)
-    read = blank(x, x.shape[1])
-    energy = _log_energy(x, read)
-    features: list[torch.Tensor] = []
-    for reduce, stage in list(zip(encoder.reduce, encoder.stages, strict=True))[:-1]:
-        x = stage(reduce(read))
-        joined, read = (blank(x, x.shape[1] + energy.shape[1]) for _ in range(2))
-        each(_kernels().join, x, as_rows(x), x.shape[1], as_rows(energy), as_rows(joined), as_rows(read))
-        features.append(joined)
-        energy = _log_energy(x, x[:, :, :0])
-    x = encoder.stages[-1](encoder.reduce[-1](read))
-    return [*features, torch.cat([x, energy.to(x.dtype)], dim=1)]
 
 
 def decode(decoder: PyramidDecoder, test: list[torch.Tensor], ref: list[torch.Tensor]) -> torch.Tensor:
@@ -81,13 +54,6 @@ def decode(decoder: PyramidDecoder, test: list[torch.Tensor], ref: list[torch.Te
     return direction.tanh_() * decoder.magnitude(even)
 
 
-def _log_energy(x: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-    """:func:`encoders.log_energy`, float32; ``positive`` takes what ``x`` has above zero, or holds no rows."""
-    energy = blank(x, x.shape[1], 0.5, torch.float32)
-    each(_kernels().energy_and_positive, energy, as_rows(x), x.shape[1], as_rows(energy), as_rows(positive))
-    return energy.add_(LOG_FLOOR).log_().mul_(LOG_SCALE).add_(LOG_SHIFT)
-
-
 def _add_resized(coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
     """``fine``, which may be overwritten, and ``coarse`` at its size."""
     if fine.shape[-2:] == (2 * coarse.shape[-2], 2 * coarse.shape[-1]):
@@ -100,8 +66,3 @@ def _add_doubled(coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
     fine = fine.contiguous(memory_format=torch.channels_last)  # as convolutions give it, but for some without oneDNN
     each(_kernels().add_doubled, fine, as_rows(coarse), coarse.shape[1], as_rows(fine))
     return fine
-
-
-def _kind(image: torch.Tensor) -> torch.dtype:
-    """What convolutions of ``image`` compute in."""
-    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else image.dtype
