@@ -256,7 +256,7 @@ class PixelPerfect(nn.Module):
 
     def _wants_gradient(self, *pictures: torch.Tensor | Reference) -> bool:
         tensors = (picture for picture in pictures if isinstance(picture, torch.Tensor))
-        return asks_for_gradient(*tensors, *self.parameters())
+        return asks_for_gradient(*tensors, self)
 
     def _arithmetic(
         self, test: torch.Tensor, ref: torch.Tensor | Reference | None = None, most: Passes = Passes.ALL

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from pixelperfect_models.networks.threads import in_rows
 
@@ -87,9 +88,15 @@ def transformed() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
-def asks_for_gradient(*tensors: torch.Tensor) -> bool:
-    """Whether what is computed from these can be differentiated."""
-    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+def asks_for_gradient(*parts: torch.Tensor | nn.Module) -> bool:
+    """Whether what is computed from these tensors, and with the weights of these modules, can be differentiated."""
+    # Walking through a judge's weights takes some 80 µs, several times a call: not where gradients are off.
+    if not torch.is_grad_enabled():
+        return False
+    return any(
+        part.requires_grad if isinstance(part, torch.Tensor) else any(x.requires_grad for x in part.parameters())
+        for part in parts
+    )
 
 
 def by_tensors(

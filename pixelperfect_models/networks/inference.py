@@ -24,7 +24,7 @@ _kernels = partial(kernels, "feature_kernels")
 
 def decodes(decoder: nn.Module, features: Sequence[torch.Tensor]) -> bool:
     """Whether :func:`decode` can take these features, of both pictures."""
-    ours = type(decoder) is PyramidDecoder and not asks_for_gradient(*decoder.parameters())
+    ours = type(decoder) is PyramidDecoder and not asks_for_gradient(decoder)
     return ours and compiles(*features, kinds=KINDS)
 
 

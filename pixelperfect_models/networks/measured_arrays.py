@@ -48,9 +48,20 @@ _adjoints = partial(kernels, "similarity_adjoints")
 
 def block_mean(picture: np.ndarray, side: int) -> np.ndarray:
     """Means over squares: (C, H, W) to (C, H // side, W // side)."""
-    found = np.empty((picture.shape[0], picture.shape[1] // side, picture.shape[2] // side), np.float32)
+    found = _blocks(picture, side)
     in_rows(found.shape[1], _kernels().block_means, picture, side, found)
     return found
+
+
+def _block_mean(picture: np.ndarray, side: int) -> np.ndarray:
+    """:func:`block_mean` on this thread alone."""
+    found = _blocks(picture, side)
+    _kernels().block_means(picture, side, found, 0, found.shape[1])
+    return found
+
+
+def _blocks(picture: np.ndarray, side: int) -> np.ndarray:
+    return np.empty((picture.shape[0], picture.shape[1] // side, picture.shape[2] // side), np.float32)
 
 
 def add_block_mean(upstream: np.ndarray, side: int, found: np.ndarray) -> None:
@@ -97,14 +108,16 @@ def measure(test: Views, ref: Views) -> tuple[np.ndarray, float, np.ndarray]:
     """Even measurements, amount and odd ones of one pair, as the functions of :mod:`similarity` order them."""
     levels = list(zip(test, ref, strict=True))
     deviating = levels[: similarity.DEVIATION_LEVELS]
-    pooled, deviations, more = together(
+    finest, deviations, more, shifts, coarser = together(
         [
-            lambda: [_pooled_unlikeness(a, b) for a, b in levels],
+            lambda: [_pooled_unlikeness(*levels[0])],
             lambda: [_mean_deviation(a, b) for a, b in deviating],
             lambda: [_more(a, b) for a, b in levels],
+            lambda: [_shift(test[0], ref[0], side) for side in similarity.BLOCKS],
+            lambda: [_pooled_unlikeness(a, b) for a, b in levels[1:]],
         ]
     )
-    shifts = [_shift(test[0], ref[0], side) for side in similarity.BLOCKS]
+    pooled = [*finest, *coarser]
     amount = float(sum(of_level[0].sum() for of_level in pooled))
     even = np.concatenate([*chain(*pooled), *chain(*shifts), *chain(*deviations)])
     return even, amount, np.concatenate([*chain(*more)])
@@ -112,7 +125,7 @@ def measure(test: Views, ref: Views) -> tuple[np.ndarray, float, np.ndarray]:
 
 def _shift(a: np.ndarray, b: np.ndarray, side: int) -> list[np.ndarray]:
     block = min(side, *a.shape[-2:])
-    shift = np.abs(block_mean(a[:3], block) - block_mean(b[:3], block)).astype(np.float64)
+    shift = np.abs(_block_mean(a[:3], block) - _block_mean(b[:3], block)).astype(np.float64)
     return [(np.mean(shift**4, (1, 2)) + similarity.OF_FOURTH_ROOT) ** 0.25, np.mean(shift, (1, 2))]
 
 
@@ -218,7 +231,7 @@ def _add_more(view: np.ndarray, given: np.ndarray, found: np.ndarray) -> None:
 
 def _add_shift(a: np.ndarray, b: np.ndarray, side: int, given: np.ndarray, found: np.ndarray) -> None:
     block = min(side, *a.shape[-2:])
-    shift = (block_mean(a[:3], block) - block_mean(b[:3], block)).astype(np.float64)
+    shift = (_block_mean(a[:3], block) - _block_mean(b[:3], block)).astype(np.float64)
     blocks = shift[0].size
     worst = (np.mean(shift**4, (1, 2), keepdims=True) + similarity.OF_FOURTH_ROOT) ** 0.25
     of_worst, of_mean = given[:, :, None, None] / blocks
