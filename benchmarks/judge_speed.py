@@ -170,6 +170,7 @@ def run(options: argparse.Namespace) -> str:
     speed: dict[str, dict[str, str]] = {name: {} for name in methods}
     ratio: dict[str, dict[str, str]] = {name: {} for name in methods}
     peak: dict[str, dict[str, str]] = {name: {} for name in methods}
+    gradient: dict[str, str] = {}
     for size in options.sizes:
         height, width, _ = SIZES[size]
         found = measure(size, methods, options, once=False)
@@ -181,6 +182,8 @@ def run(options: argparse.Namespace) -> str:
             speed[name][size] = f"{milliseconds / (height * width / 1e6):.0f}"
             if "haarpsi" in times:
                 ratio[name][size] = f"{milliseconds / times['haarpsi']:.2f}"
+        if "score" in times and "score and gradient" in times:
+            gradient[size] = f"{times['score and gradient'] / times['score']:.2f}"
         for name in [] if options.no_memory else methods:
             answer = measure(size, [name], options, once=True)
             peak[name][size] = f"{answer['peak'] / 1e6:.0f}" if "peak" in answer else f"> {options.limit_gb:g} GB"  # type: ignore[operator]
@@ -201,6 +204,7 @@ def run(options: argparse.Namespace) -> str:
         "",
         *table("ms a megapixel", speed, options.sizes),
         *table("time as a multiple of HaarPSI's", ratio, options.sizes),
+        *table("time as a multiple of the score's", {"score and gradient": gradient}, options.sizes),
     ]
     if not options.no_memory:
         lines += [
