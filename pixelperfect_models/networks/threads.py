@@ -21,7 +21,7 @@ import torch
 Result = TypeVar("Result")
 
 _Region = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_Parallel = Callable[[Callable[[object], None], None, int, int], None]
+_Start = Callable[[Callable[[object], None], None, int], None]
 
 _PROCESS = os.getpid()
 
@@ -42,8 +42,8 @@ def together(calls: Sequence[Callable[[], Result]]) -> list[Result]:
     if threads <= 1:
         return [call() for call in calls]
     # OpenMP's threads do not survive a fork.
-    parallel = _openmp() if os.getpid() == _PROCESS else None
-    if parallel is None:
+    openmp = _openmp() if os.getpid() == _PROCESS else None
+    if openmp is None:
         others = [_pool(os.getpid(), threads - 1).submit(call) for call in calls[1:]]
         return [calls[0](), *(other.result() for other in others)]
     found: dict[int, Result] = {}
@@ -62,24 +62,37 @@ def together(calls: Sequence[Callable[[], Result]]) -> list[Result]:
             except BaseException as error:  # ctypes would print it and go on
                 errors.append(error)
 
-    parallel(_Region(work), None, threads, 0)
+    start, end = openmp
+    region = _Region(work)
+    # This thread's share is no callback of ctypes, which would lose a KeyboardInterrupt that comes at its beginning.
+    # One that comes here is raised after a call: the region has begun wherever it is to be ended.
+    try:
+        start(region, None, threads)
+        work(None)
+    finally:
+        end()
     if errors:
         raise errors[0]
     return [found[index] for index in range(len(calls))]
 
 
 @lru_cache(maxsize=1)
-def _openmp() -> _Parallel | None:
-    """How torch's OpenMP is asked for a parallel region; None where torch has another, or none."""
+def _openmp() -> tuple[_Start, Callable[[], None]] | None:
+    """How torch's OpenMP begins and ends a parallel region; None where torch has another, or none.
+
+    The other threads of the team begin at once; who began the region does its own share, and waits for them at its end.
+    """
     library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
     try:
-        # A symbol of the library that torch's depends on: whichever OpenMP that is. GNU's, and LLVM's by the same name.
-        parallel = ctypes.CDLL(str(library)).GOMP_parallel
+        # Symbols of the library that torch's depends on: whichever OpenMP that is. GNU's, and LLVM's by the same names.
+        loaded = ctypes.CDLL(str(library))
+        start, end = loaded.GOMP_parallel_start, loaded.GOMP_parallel_end
     except (OSError, AttributeError):
         return None
-    parallel.argtypes = [_Region, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-    parallel.restype = None
-    return parallel  # type: ignore[no-any-return]
+    start.argtypes = [_Region, ctypes.c_void_p, ctypes.c_uint]
+    end.argtypes = []
+    start.restype = end.restype = None
+    return start, end
 
 
 @lru_cache(maxsize=1)

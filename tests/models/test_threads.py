@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -48,6 +50,15 @@ def test_an_error_is_not_lost(error: type[BaseException], place: int) -> None:
     calls[place] = fail
     with pytest.raises(error, match="in one of the calls"):
         together(calls)
+    assert together([lambda: 1, lambda: 2]) == [1, 2]
+
+
+def test_an_interrupt_is_not_lost_whenever_it_comes() -> None:
+    for _ in range(300):
+        with pytest.raises(KeyboardInterrupt):
+            together([partial(os.kill, os.getpid(), signal.SIGINT), partial(sum, range(50)), partial(sum, range(50))])
+            for _ in range(100):  # at the latest here
+                pass
     assert together([lambda: 1, lambda: 2]) == [1, 2]
 
 
