@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,15 @@ if os.environ.get("CI"):
 
 tune_allocator()
 torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """torch has two threads, whatever the machine has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -23,16 +23,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import nn
 
-from pixelperfect_models.networks.compiled import (
-    KINDS,
-    as_rows,
-    asks_for_gradient,
-    blank,
-    by_tensors,
-    compiles,
-    each,
-    kernels,
-)
+from pixelperfect_models.networks.compiled import KINDS, as_rows, blank, by_tensors, compiles, each, kernels
 
 _kernels = partial(kernels, "feature_kernels")
 
@@ -67,7 +58,7 @@ class OddEvenMerge(nn.Module):
         self.even = nn.Conv2d(2 * channels, even_width or width, 1)
 
     def forward(self, test: torch.Tensor, ref: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if compiles(test, ref, kinds=KINDS, differentiable=True) and not asks_for_gradient(self.log_gain):
+        if compiles(test, ref, kinds=KINDS, differentiable=True, weights=self.log_gain):
             difference, both = _merged(test, ref, self.log_gain.detach().exp().flatten())
             return self.odd(difference), self.even(both)
         # Under autocast the gain is float32, and would make all that follows so.

@@ -69,15 +69,21 @@ def at_most(passes: Passes) -> Iterator[None]:
 
 
 def compiles(
-    *tensors: torch.Tensor, kinds: tuple[torch.dtype, ...] = (torch.float32,), differentiable: bool = False
+    *tensors: torch.Tensor,
+    kinds: tuple[torch.dtype, ...] = (torch.float32,),
+    differentiable: bool = False,
+    weights: torch.Tensor | nn.Module | None = None,
 ) -> bool:
     """Whether compiled functions can take these: of one of ``kinds`` and on a CPU.
 
-    Those that are not ``differentiable`` can only where no gradient is asked for.
+    Those that are not ``differentiable`` can only where no gradient is asked for. None has a gradient with respect to
+    ``weights``.
     """
     if _AT_MOST.get() < (Passes.DIFFERENTIABLE if differentiable else Passes.ALL):
         return False
     if asks_for_gradient(*tensors) and not differentiable:
+        return False
+    if weights is not None and asks_for_gradient(weights):
         return False
     plain = all(type(x) is torch.Tensor and x.device.type == "cpu" and x.dtype in kinds for x in tensors)
     return plain and not (transformed() or torch._C._get_tracing_state() or torch.compiler.is_compiling())

@@ -1,8 +1,4 @@
-"""Local log-energy of features, and what an encoder reads beside it: in few passes over large features, either way.
-
-Noise, blur and texture differ in energy, over orders of magnitude, long before they differ in anything that a few
-layers can see.
-"""
+"""Local log-energy of features, and what an encoder reads beside it: in few passes over large features, either way."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""F of the compact kind where no gradient is asked for, on a CPU: the same convolutions, and between them few passes.
+"""F's decoder where no gradient is asked for, on a CPU: the same convolutions, and between them few passes.
 
-At a megapixel half of F's time goes into reading and writing features between its convolutions, once for every
+At a megapixel half of F's time would go into reading and writing features between its convolutions, once for every
 difference, root, square and sum. :mod:`feature_kernels` does in one pass what lies between two convolutions. The
-answers are those of :class:`CompactEncoder` and :class:`PyramidDecoder`, but for the rounding of sums, with the same
-symmetries.
+answers are those of :class:`PyramidDecoder`, but for the rounding of sums, with the same symmetries.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import torch.nn.functional as nnf
 from torch import nn
 
 from pixelperfect_models.networks.antisymmetric import resize
-from pixelperfect_models.networks.compiled import KINDS, as_rows, asks_for_gradient, blank, compiles, each, kernels
+from pixelperfect_models.networks.compiled import KINDS, as_rows, blank, compiles, each, kernels
 from pixelperfect_models.networks.decoders import PyramidDecoder, double, fit
 
 _kernels = partial(kernels, "feature_kernels")
@@ -24,8 +23,7 @@ _kernels = partial(kernels, "feature_kernels")
 
 def decodes(decoder: nn.Module, features: Sequence[torch.Tensor]) -> bool:
     """Whether :func:`decode` can take these features, of both pictures."""
-    ours = type(decoder) is PyramidDecoder and not asks_for_gradient(decoder)
-    return ours and compiles(*features, kinds=KINDS)
+    return type(decoder) is PyramidDecoder and compiles(*features, kinds=KINDS, weights=decoder)
 
 
 def decode(decoder: PyramidDecoder, test: list[torch.Tensor], ref: list[torch.Tensor]) -> torch.Tensor:

@@ -48,20 +48,9 @@ _adjoints = partial(kernels, "similarity_adjoints")
 
 def block_mean(picture: np.ndarray, side: int) -> np.ndarray:
     """Means over squares: (C, H, W) to (C, H // side, W // side)."""
-    found = _blocks(picture, side)
+    found = np.empty((picture.shape[0], picture.shape[1] // side, picture.shape[2] // side), np.float32)
     in_rows(found.shape[1], _kernels().block_means, picture, side, found)
     return found
-
-
-def _block_mean(picture: np.ndarray, side: int) -> np.ndarray:
-    """:func:`block_mean` on this thread alone."""
-    found = _blocks(picture, side)
-    _kernels().block_means(picture, side, found, 0, found.shape[1])
-    return found
-
-
-def _blocks(picture: np.ndarray, side: int) -> np.ndarray:
-    return np.empty((picture.shape[0], picture.shape[1] // side, picture.shape[2] // side), np.float32)
 
 
 def add_block_mean(upstream: np.ndarray, side: int, found: np.ndarray) -> None:
@@ -125,7 +114,7 @@ def measure(test: Views, ref: Views) -> tuple[np.ndarray, float, np.ndarray]:
 
 def _shift(a: np.ndarray, b: np.ndarray, side: int) -> list[np.ndarray]:
     block = min(side, *a.shape[-2:])
-    shift = np.abs(_block_mean(a[:3], block) - _block_mean(b[:3], block)).astype(np.float64)
+    shift = np.abs(block_mean(a[:3], block) - block_mean(b[:3], block)).astype(np.float64)
     return [(np.mean(shift**4, (1, 2)) + similarity.OF_FOURTH_ROOT) ** 0.25, np.mean(shift, (1, 2))]
 
 
@@ -231,7 +220,7 @@ def _add_more(view: np.ndarray, given: np.ndarray, found: np.ndarray) -> None:
 
 def _add_shift(a: np.ndarray, b: np.ndarray, side: int, given: np.ndarray, found: np.ndarray) -> None:
     block = min(side, *a.shape[-2:])
-    shift = (_block_mean(a[:3], block) - _block_mean(b[:3], block)).astype(np.float64)
+    shift = (block_mean(a[:3], block) - block_mean(b[:3], block)).astype(np.float64)
     blocks = shift[0].size
     worst = (np.mean(shift**4, (1, 2), keepdims=True) + similarity.OF_FOURTH_ROOT) ** 0.25
     of_worst, of_mean = given[:, :, None, None] / blocks

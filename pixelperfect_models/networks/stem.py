@@ -13,15 +13,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import nn
 
-from pixelperfect_models.networks.compiled import (
-    as_rows,
-    asks_for_gradient,
-    blank,
-    by_tensors,
-    compiles,
-    each,
-    kernels,
-)
+from pixelperfect_models.networks.compiled import as_rows, blank, by_tensors, compiles, each, kernels
 
 _kernels = partial(kernels, "feature_kernels")
 
@@ -35,7 +27,7 @@ def filtered(image: torch.Tensor, by: nn.Conv2d) -> torch.Tensor:
     """:func:`filters` of ``2 x - 1``: (N, 3, H, W) in [0, 1], even sides, to (N, width, H / 2, W / 2)."""
     # Twice the weights on x - 1/2 are the weights on 2 x - 1, to the bit, and one pass over the picture less.
     weights = 2.0 * by.weight
-    if compiles(image, differentiable=True) and not asks_for_gradient(by):
+    if compiles(image, differentiable=True, weights=by):
         return _Filtered.apply(image, weights, by.bias)  # type: ignore[no-any-return, no-untyped-call]
     return _by_tensors(image, weights, by.bias)
 

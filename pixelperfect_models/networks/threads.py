@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
+from threading import local
 from typing import TypeVar
 
 import torch
@@ -24,6 +25,7 @@ _Region = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _Start = Callable[[Callable[[object], None], None, int], None]
 
 _PROCESS = os.getpid()
+_this_thread = local()
 
 
 def in_rows(rows: int, kernel: Callable[..., None], *arguments: object) -> None:
@@ -36,16 +38,18 @@ def in_rows(rows: int, kernel: Callable[..., None], *arguments: object) -> None:
 def together(calls: Sequence[Callable[[], Result]]) -> list[Result]:
     """What calls to compiled functions give, in their order, made on as many threads as torch has.
 
-    They begin in their order: the longest should be first. What one of them raises is raised when all have ended.
+    They begin in their order: the longest should be first. What one of them raises is raised when all have ended. A
+    call that shares work itself does all of that on its own thread.
     """
     threads = min(torch.get_num_threads(), len(calls))
-    if threads <= 1:
+    # Within a call all threads have work already; of a pool's each would wait for another.
+    if threads <= 1 or getattr(_this_thread, "calling", False):
         return [call() for call in calls]
     # OpenMP's threads do not survive a fork.
     openmp = _openmp() if os.getpid() == _PROCESS else None
     if openmp is None:
-        others = [_pool(os.getpid(), threads - 1).submit(call) for call in calls[1:]]
-        return [calls[0](), *(other.result() for other in others)]
+        others = [_pool(os.getpid(), threads - 1).submit(_made, call) for call in calls[1:]]
+        return [_made(calls[0]), *(other.result() for other in others)]
     found: dict[int, Result] = {}
     errors: list[BaseException] = []
     waiting = list(enumerate(calls))[::-1]
@@ -58,7 +62,7 @@ def together(calls: Sequence[Callable[[], Result]]) -> list[Result]:
             except IndexError:
                 return
             try:
-                found[index] = call()
+                found[index] = _made(call)
             except BaseException as error:  # ctypes would print it and go on
                 errors.append(error)
 
@@ -74,6 +78,14 @@ def together(calls: Sequence[Callable[[], Result]]) -> list[Result]:
     if errors:
         raise errors[0]
     return [found[index] for index in range(len(calls))]
+
+
+def _made(call: Callable[[], Result]) -> Result:
+    try:
+        _this_thread.calling = True
+        return call()
+    finally:
+        _this_thread.calling = False
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numba
@@ -32,14 +31,6 @@ def pair(count: int, height: int, width: int, seed: int = 0) -> tuple[torch.Tens
     smooth = nnf.interpolate(coarse, size=(height, width), mode="bilinear")
     grain = torch.randn(count, 6, height, width, generator=generator)
     return (smooth + 0.1 * grain[:, :3]).clamp(0, 1), (smooth + 0.02 * grain[:, 3:]).clamp(0, 1)
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @settings(deadline=None, max_examples=15)

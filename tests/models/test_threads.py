@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,9 @@ from pixelperfect_models.networks.threads import in_rows, together
 
 
 @pytest.fixture(params=["openmp", "pool"], autouse=True)
-def two_threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, two_threads: None) -> None:
     if request.param == "pool":
         monkeypatch.setattr(threads, "_openmp", lambda: None)
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
@@ -65,6 +60,13 @@ def test_an_interrupt_is_not_lost_whenever_it_comes() -> None:
 def test_two_threads_work_at_the_same_time() -> None:
     both = threading.Barrier(2)
     assert sorted(together([lambda: both.wait(20), lambda: both.wait(20)])) == [0, 1]
+
+
+def test_calls_may_share_work_themselves() -> None:
+    def outer(first: int) -> list[int]:
+        return together([partial(pow, first, 2), partial(pow, first, 3), partial(pow, first, 4)])
+
+    assert together([partial(outer, number) for number in range(5)]) == [[x**2, x**3, x**4] for x in range(5)]
 
 
 def test_it_can_be_called_from_several_threads() -> None:
