@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,15 @@ def test_an_error_is_not_lost(error: type[BaseException], place: int) -> None:
     assert together([lambda: 1, lambda: 2]) == [1, 2]
 
 
-def test_an_interrupt_is_not_lost_whenever_it_comes() -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """An interrupt raises KeyboardInterrupt, also in a process that a shell started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_is_not_lost_whenever_it_comes(interruptible: None) -> None:
     for _ in range(300):
         with pytest.raises(KeyboardInterrupt):
             together([partial(os.kill, os.getpid(), signal.SIGINT), partial(sum, range(50)), partial(sum, range(50))])
